@@ -1,0 +1,102 @@
+"""Generates the Python stubs in `libs/sdk` from `protos`, and the descriptor image that buf reads.
+
+    python -m tools.generate_stubs            write libs/sdk/{tally,buf}
+    python -m tools.generate_stubs --check    exit 1 if what is committed differs from what the protos generate
+    python -m tools.generate_stubs --image F  write the descriptor image (imports and comments included) to F
+
+Nothing is vendored: protovalidate's wheel carries the descriptor of `buf/validate/validate.proto`, so a descriptor set is
+written from it and handed to protoc, which generates that stub too.
+"""
+
+import argparse
+import filecmp
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+from google.protobuf import descriptor_pb2, duration_pb2, field_mask_pb2, timestamp_pb2
+from google.rpc import status_pb2
+from grpc_tools import protoc
+from protovalidate._gen.buf.validate import validate_pb
+
+ROOT = Path(__file__).resolve().parent.parent
+PROTOS = ROOT / "protos"
+SDK = ROOT / "libs" / "sdk"
+GENERATED = ("tally", "buf")
+VALIDATE = "buf/validate/validate.proto"
+
+
+def proto_files() -> list[str]:
+    return sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
+
+
+def write_validate_descriptors(target: Path) -> None:
+    """Writes protovalidate's descriptor and what it imports as a FileDescriptorSet."""
+    known = descriptor_pb2.FileDescriptorSet()
+    for module in (descriptor_pb2, duration_pb2, timestamp_pb2, field_mask_pb2):
+        module.DESCRIPTOR.CopyToProto(known.file.add())
+    known.file.add().ParseFromString(validate_pb.desc().proto.to_binary())
+    target.write_bytes(known.SerializeToString())
+
+
+def run_protoc(*arguments: str) -> None:
+    well_known = str(files("grpc_tools") / "_proto")
+    googleapis = str(Path(status_pb2.__file__).parents[2])
+    scripts = Path(sys.executable).parent  # the plugins stand beside the interpreter, PATH or not
+    plugins = [f"--plugin={scripts / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
+    with tempfile.TemporaryDirectory() as folder:
+        descriptors = Path(folder) / "validate.binpb"
+        write_validate_descriptors(descriptors)
+        status = protoc.main(
+            ["protoc", f"-I{PROTOS}", f"-I{well_known}", f"-I{googleapis}", f"--descriptor_set_in={descriptors}", *plugins, *arguments]
+        )
+    if status:
+        sys.exit(status)
+
+
+def generate(target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    run_protoc(f"--python_out={target}", f"--mypy_out=quiet:{target}", *proto_files(), VALIDATE)
+    run_protoc(f"--grpc_python_out={target}", f"--mypy_grpc_out=quiet:{target}", *proto_files())
+    for package in GENERATED:
+        (target / package / "py.typed").touch()
+
+
+def relative_files(root: Path) -> Iterator[Path]:
+    for package in GENERATED:
+        for path in sorted((root / package).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path.relative_to(root)
+
+
+def differences(fresh: Path) -> list[str]:
+    wanted, present = set(relative_files(fresh)), set(relative_files(SDK))
+    changed = {path for path in wanted & present if not filecmp.cmp(fresh / path, SDK / path, shallow=False)}
+    return sorted(str(path) for path in (wanted ^ present) | changed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--image", type=Path)
+    options = parser.parse_args()
+    if options.image:
+        run_protoc(f"--descriptor_set_out={options.image}", "--include_imports", "--include_source_info", *proto_files())
+    elif options.check:
+        with tempfile.TemporaryDirectory() as folder:
+            generate(Path(folder))
+            stale = differences(Path(folder))
+        if stale:
+            sys.exit("stubs differ from what the protos generate (run `make generate`):\n  " + "\n  ".join(stale))
+        print(f"stubs equal what {len(proto_files())} protos generate")
+    else:
+        for package in GENERATED:
+            shutil.rmtree(SDK / package, ignore_errors=True)
+        generate(SDK)
+
+
+if __name__ == "__main__":
+    main()
