@@ -27,10 +27,12 @@ PROTOS = ROOT / "protos"
 SDK = ROOT / "libs" / "sdk"
 GENERATED = ("tally", "buf")
 VALIDATE = "buf/validate/validate.proto"
+# `buf.alpha.image.v1.ImageFile`: field 8042 `buf_extension` holding `is_import = true`. buf neither lints nor compares imports.
+IS_IMPORT = bytes((0xD2, 0xF6, 0x03, 0x02, 0x08, 0x01))
 
 
-def proto_files() -> list[str]:
-    return sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
+def proto_files(protos: Path = PROTOS) -> list[str]:
+    return sorted(str(path.relative_to(protos)) for path in protos.rglob("*.proto"))
 
 
 def write_validate_descriptors(target: Path) -> None:
@@ -42,16 +44,22 @@ def write_validate_descriptors(target: Path) -> None:
     target.write_bytes(known.SerializeToString())
 
 
-def run_protoc(*arguments: str) -> None:
+def run_protoc(*arguments: str, protos: Path = PROTOS) -> None:
     well_known = str(files("grpc_tools") / "_proto")
     googleapis = str(Path(status_pb2.__file__).parents[2])
     scripts = Path(sys.executable).parent  # the plugins stand beside the interpreter, PATH or not
     plugins = [f"--plugin={scripts / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
-    with tempfile.TemporaryDirectory() as folder:
-        descriptors = Path(folder) / "validate.binpb"
+    with tempfile.TemporaryDirectory() as scratch:
+        descriptors = Path(scratch) / "validate.binpb"
         write_validate_descriptors(descriptors)
         status = protoc.main(
-            ["protoc", f"-I{PROTOS}", f"-I{well_known}", f"-I{googleapis}", f"--descriptor_set_in={descriptors}", *plugins, *arguments]
+            [
+                "protoc",
+                *(f"-I{folder}" for folder in (protos, well_known, googleapis)),
+                f"--descriptor_set_in={descriptors}",
+                *plugins,
+                *arguments,
+            ]
         )
     if status:
         sys.exit(status)
@@ -63,6 +71,22 @@ def generate(target: Path) -> None:
     run_protoc(f"--grpc_python_out={target}", f"--mypy_grpc_out=quiet:{target}", *proto_files())
     for package in GENERATED:
         (target / package / "py.typed").touch()
+
+
+def write_image(target: Path, protos: Path = PROTOS) -> None:
+    """Writes what `buf build` would write, without a network: the files of `protos`, and what they import marked as imports."""
+    ours = proto_files(protos)
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / "image.binpb"
+        run_protoc(
+            f"--descriptor_set_out={written}", "--include_imports", "--include_source_info", *ours, protos=protos
+        )
+        image = descriptor_pb2.FileDescriptorSet.FromString(written.read_bytes())
+    for file in image.file:
+        if file.name not in ours:
+            file.MergeFromString(IS_IMPORT)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(image.SerializeToString(deterministic=True))
 
 
 def relative_files(root: Path) -> Iterator[Path]:
@@ -84,7 +108,7 @@ def main() -> None:
     parser.add_argument("--image", type=Path)
     options = parser.parse_args()
     if options.image:
-        run_protoc(f"--descriptor_set_out={options.image}", "--include_imports", "--include_source_info", *proto_files())
+        write_image(options.image)
     elif options.check:
         with tempfile.TemporaryDirectory() as folder:
             generate(Path(folder))

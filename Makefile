@@ -1,0 +1,137 @@
+# Everything a person or a machine does with this repository. `make help` lists it; docs/development.md explains it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+VENV := .venv
+STAMP := $(VENV)/.complete
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+BUILD := .build
+IMAGE := $(BUILD)/protos.binpb
+BASELINE := protos/baseline.binpb
+GRPCURL_VERSION := v1.9.3
+PYTHON ?=
+ARGS ?=
+WORKERS ?= 2
+JUNIT ?=
+
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: help
+help: ## List every target
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^## / {printf "\n%s\n", substr($$0, 4)} \
+	  /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nARGS passes options on: make load ARGS="--signatures 10000"\n'
+
+## Local stack
+
+.PHONY: up down status demo
+up: $(STAMP) ## Start Postgres and every service in the background, and say where they listen
+	@$(BIN)/tally up $(ARGS)
+
+down: $(STAMP) ## Stop the stack; data stays
+	@$(BIN)/tally down $(ARGS)
+
+status: $(STAMP) ## What runs, where, and whether it is healthy
+	@$(BIN)/tally status $(ARGS)
+
+demo: $(STAMP) ## Play a scenario against the stack and compare every count with its rows
+	@$(BIN)/tally demo $(ARGS)
+
+## Measurements
+
+.PHONY: load bench
+load: $(STAMP) ## 100,000 co-signs of one petition through real sockets
+	@$(BIN)/tally load $(ARGS)
+
+bench: $(STAMP) ## Bare server, textbook transaction and Tally side by side
+	@$(PY) -m tests.load.bench $(ARGS)
+
+## Tests
+
+PYTEST = $(PY) -m pytest $(if $(JUNIT),--junitxml=$(JUNIT)) $(ARGS)
+
+.PHONY: test test-heavy chaos
+test: $(STAMP) grpcurl-if-possible ## Every test except the heavy ones
+	@$(PYTEST) -n $(WORKERS) -m "not heavy"
+
+test-heavy: $(STAMP) grpcurl-if-possible ## The tests that take long, one after the other
+	@$(PYTEST) -m heavy
+
+chaos: $(STAMP) ## Kill what can be killed, heavy scenarios included
+	@$(PYTEST) tests/chaos
+
+## Checks
+
+.PHONY: check lint format types imports
+check: lint types imports generate-check proto-lint proto-breaking ## Every static check
+
+lint: $(STAMP) ## Style and likely mistakes (ruff)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(STAMP) ## Let ruff rewrite what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(STAMP) ## Static types, strict (mypy)
+	@$(BIN)/mypy
+
+imports: $(STAMP) ## Who may import whom (import-linter)
+	@$(BIN)/lint-imports
+
+## Protos
+
+.PHONY: generate generate-check proto-lint proto-breaking proto-baseline proto-image
+generate: $(STAMP) ## Write the Python stubs from the protos
+	@$(PY) -m tools.generate_stubs
+
+generate-check: $(STAMP) ## Fail if the committed stubs differ from what the protos generate
+	@$(PY) -m tools.generate_stubs --check
+
+proto-image: $(STAMP)
+	@$(PY) -m tools.generate_stubs --image $(IMAGE)
+
+proto-lint: proto-image ## buf's STANDARD and COMMENTS rules
+	@$(BIN)/buf lint $(IMAGE) --config buf.yaml && echo "protos: lint is clean"
+
+proto-breaking: proto-image ## Fail if a client of the accepted API would break
+	@$(BIN)/buf breaking $(IMAGE) --against $(BASELINE) --config buf.yaml && echo "protos: nothing breaks the accepted API"
+
+proto-baseline: proto-image ## Accept the protos as they are as the API to keep
+	@$(PY) -m tools.generate_stubs --baseline $(BASELINE)
+
+## Housekeeping
+
+.PHONY: venv pin grpcurl grpcurl-if-possible clean
+venv: $(STAMP) ## Make .venv with the pinned packages
+
+$(STAMP): requirements-dev.txt pyproject.toml tools/make_venv.sh
+	@PYTHON="$(PYTHON)" bash tools/make_venv.sh $(VENV) $@
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+pin: $(STAMP) ## Compile requirements*.in to requirements*.txt with hashes (ARGS=--upgrade for newer versions)
+	@$(COMPILE) $(ARGS) requirements.in -o requirements.txt
+	@$(COMPILE) $(ARGS) requirements-dev.in -o requirements-dev.txt
+
+grpcurl: $(BUILD)/bin/grpcurl ## Build the real grpcurl into .build/bin (needs Go)
+
+$(BUILD)/bin/grpcurl: | $(BUILD)/bin
+	@GOBIN="$(abspath $(BUILD)/bin)" GOFLAGS=-buildvcs=false go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
+
+$(BUILD)/bin:
+	@mkdir -p $@
+
+# Without Go, or without a way to its modules, the tests that call grpcurl skip with a reason; CI sets REQUIRE_GRPCURL=1.
+grpcurl-if-possible:
+	@if [ ! -x $(BUILD)/bin/grpcurl ] && command -v go >/dev/null && ! command -v grpcurl >/dev/null; then \
+	  timeout 240 $(MAKE) grpcurl >$(BUILD)-grpcurl.log 2>&1 </dev/null || echo "no grpcurl: its tests will say so" >&2; \
+	  rm -f $(BUILD)-grpcurl.log; fi
+
+clean: ## Remove caches and build output; neither .venv nor data
+	@rm -rf $(BUILD) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
