@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 BUILD := .build
 IMAGE := $(BUILD)/protos.binpb
-BASELINE := protos/baseline.binpb
+BASELINE := protos/baseline.binpb.gz
 GRPCURL_VERSION := v1.9.3
 PYTHON ?=
 ARGS ?=
@@ -102,8 +102,8 @@ proto-lint: proto-image ## buf's STANDARD and COMMENTS rules
 proto-breaking: proto-image ## Fail if a client of the accepted API would break
 	@$(BIN)/buf breaking $(IMAGE) --against $(BASELINE) --config buf.yaml && echo "protos: nothing breaks the accepted API"
 
-proto-baseline: proto-image ## Accept the protos as they are as the API to keep
-	@$(PY) -m tools.generate_stubs --baseline $(BASELINE)
+proto-baseline: $(STAMP) ## Accept the protos as they are as the API to keep
+	@$(PY) -m tools.generate_stubs --image $(BASELINE) --without-comments
 
 ## Housekeeping
 

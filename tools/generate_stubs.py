@@ -2,14 +2,16 @@
 
     python -m tools.generate_stubs            write libs/sdk/{tally,buf}
     python -m tools.generate_stubs --check    exit 1 if what is committed differs from what the protos generate
-    python -m tools.generate_stubs --image F  write the descriptor image (imports and comments included) to F
+    python -m tools.generate_stubs --image F  write the descriptor image that buf lints and compares to F
+    … --image F --without-comments            the same, small enough to commit: the API that must not break
 
-Nothing is vendored: protovalidate's wheel carries the descriptor of `buf/validate/validate.proto`, so a descriptor set is
-written from it and handed to protoc, which generates that stub too.
+Nothing is vendored: protovalidate's wheel carries the descriptor of `buf/validate/validate.proto`, so a descriptor
+set is written from it and handed to protoc, which generates that stub too.
 """
 
 import argparse
 import filecmp
+import gzip
 import shutil
 import sys
 import tempfile
@@ -27,7 +29,7 @@ PROTOS = ROOT / "protos"
 SDK = ROOT / "libs" / "sdk"
 GENERATED = ("tally", "buf")
 VALIDATE = "buf/validate/validate.proto"
-# `buf.alpha.image.v1.ImageFile`: field 8042 `buf_extension` holding `is_import = true`. buf neither lints nor compares imports.
+# buf's ImageFile: field 8042 `buf_extension` with `is_import = true`; buf neither lints nor compares such a file.
 IS_IMPORT = bytes((0xD2, 0xF6, 0x03, 0x02, 0x08, 0x01))
 
 
@@ -73,20 +75,20 @@ def generate(target: Path) -> None:
         (target / package / "py.typed").touch()
 
 
-def write_image(target: Path, protos: Path = PROTOS) -> None:
-    """Writes what `buf build` would write, without a network: the files of `protos`, and what they import marked as imports."""
+def write_image(target: Path, protos: Path = PROTOS, comments: bool = True) -> None:
+    """Writes what `buf build` would, without a network: the files of `protos`, and what they import, marked."""
     ours = proto_files(protos)
-    with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder) / "image.binpb"
-        run_protoc(
-            f"--descriptor_set_out={written}", "--include_imports", "--include_source_info", *ours, protos=protos
-        )
+    source = ["--include_source_info"] if comments else []
+    with tempfile.TemporaryDirectory() as scratch:
+        written = Path(scratch) / "image.binpb"
+        run_protoc(f"--descriptor_set_out={written}", "--include_imports", *source, *ours, protos=protos)
         image = descriptor_pb2.FileDescriptorSet.FromString(written.read_bytes())
     for file in image.file:
         if file.name not in ours:
             file.MergeFromString(IS_IMPORT)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(image.SerializeToString(deterministic=True))
+    content = image.SerializeToString(deterministic=True)
+    target.write_bytes(gzip.compress(content, mtime=0) if target.suffix == ".gz" else content)
 
 
 def relative_files(root: Path) -> Iterator[Path]:
@@ -106,9 +108,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--image", type=Path)
+    parser.add_argument("--without-comments", action="store_true")
     options = parser.parse_args()
     if options.image:
-        write_image(options.image)
+        write_image(options.image, comments=not options.without_comments)
     elif options.check:
         with tempfile.TemporaryDirectory() as folder:
             generate(Path(folder))
