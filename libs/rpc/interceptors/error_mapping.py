@@ -1,0 +1,46 @@
+"""Turns what a handler raises into the status the caller gets."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn
+
+import grpc.aio
+
+from libs.rpc import status
+from libs.rpc.method import Context, Method, StreamHandler, UnaryHandler
+
+
+class ErrorMapping:
+    """Answers by the status table. The `AbortError` that leaves has the handler's exception as its cause."""
+
+    def unary(self, method: Method, handler: UnaryHandler) -> UnaryHandler:
+        async def mapped(request: Any, context: Context) -> Any:
+            try:
+                return await handler(request, context)
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:
+                await _abort(context, error)
+
+        return mapped
+
+    def stream(self, method: Method, handler: StreamHandler) -> StreamHandler:
+        async def mapped(request: Any, context: Context) -> AsyncIterator[Any]:
+            try:
+                async with contextlib.aclosing(handler(request, context)) as responses:  # type: ignore[type-var]
+                    async for response in responses:
+                        yield response
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:
+                await _abort(context, error)
+
+        return mapped
+
+
+async def _abort(context: Context, error: Exception) -> NoReturn:
+    try:
+        await context.abort_with_status(status.to_grpc(error))
+    except grpc.aio.AbortError as abort:
+        raise abort from error
+    raise AssertionError("abort_with_status returned")

@@ -1,0 +1,88 @@
+"""The one table from Tally's errors to gRPC statuses, and the message that carries one to the caller.
+
+Every error a caller sees has a canonical code, and a `google.rpc.ErrorInfo` (domain `tally`) whose reason is the name
+of a `tally.common.v1.ErrorReason` without its prefix. Bad fields travel as `google.rpc.BadRequest`, when to come back
+as `google.rpc.RetryInfo`.
+"""
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from libs.data import errors
+
+DOMAIN = "tally"
+
+CODES: dict[type[errors.TallyError], grpc.StatusCode] = {
+    errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
+    errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.ResourceExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.Internal: grpc.StatusCode.INTERNAL,
+}
+
+
+def code_of(error: BaseException) -> grpc.StatusCode:
+    """The canonical code of an error; INTERNAL for whatever the table does not know."""
+    for ancestor in type(error).__mro__:
+        if (code := CODES.get(ancestor)) is not None:
+            return code
+    return grpc.StatusCode.INTERNAL
+
+
+def to_proto(error: BaseException) -> status_pb2.Status:
+    """The `google.rpc.Status` of an error: what a unary call answers, and an item of a batch.
+
+    Of an exception that is not a TallyError nothing is told but that the server has a defect.
+    """
+    known = error if isinstance(error, errors.TallyError) else errors.Internal()
+    details: list[Message] = [
+        error_details_pb2.ErrorInfo(reason=known.reason, domain=DOMAIN, metadata=known.metadata),
+    ]
+    if isinstance(known, errors.InvalidInput):
+        details.append(_bad_request(known))
+    retry_after = getattr(known, "retry_after_seconds", None)
+    if retry_after is not None:
+        delay = Duration()
+        delay.FromNanoseconds(int(retry_after * 1e9))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    status = status_pb2.Status(code=code_of(known).value[0], message=known.message)
+    for detail in details:
+        packed = Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def to_grpc(error: BaseException) -> grpc.Status:
+    """What `ServicerContext.abort_with_status` takes."""
+    return rpc_status.to_status(to_proto(error))
+
+
+def code_name(status: status_pb2.Status) -> str:
+    """Of a status proto, its canonical code's name, such as `ALREADY_EXISTS`."""
+    return str(code_pb2.Code.Name(status.code))
+
+
+def _bad_request(error: errors.InvalidInput) -> error_details_pb2.BadRequest:
+    return error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(
+                field=violation.field, description=violation.description, reason=_rule_reason(violation.rule)
+            )
+            for violation in error.violations
+        ]
+    )
+
+
+def _rule_reason(rule: str) -> str:
+    """`string.min_len` as the UPPER_SNAKE_CASE that BadRequest asks of a reason."""
+    return rule.replace(".", "_").upper()
