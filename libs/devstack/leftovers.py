@@ -1,0 +1,27 @@
+"""Processes that outlived who started them, found by what they cannot hide."""
+
+import contextlib
+from pathlib import Path
+
+import psutil
+
+
+def postgres_processes(data: Path) -> list[psutil.Process]:
+    """Every live Postgres process of a data folder, postmaster or orphaned backend: each works in that folder."""
+    found = []
+    for process in psutil.process_iter(["name"]):
+        if process.info["name"] != "postgres":
+            continue
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == data:
+                found.append(process)
+    return found
+
+
+def kill_and_wait(processes: list[psutil.Process], grace: float) -> None:
+    """Waits for processes to end by themselves, at most `grace` seconds, then kills those that are left."""
+    _, alive = psutil.wait_procs(processes, timeout=grace)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=10)
