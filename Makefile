@@ -127,10 +127,10 @@ $(BUILD)/bin:
 	@mkdir -p $@
 
 # Without Go, or without a way to its modules, the tests that call grpcurl skip with a reason; CI sets REQUIRE_GRPCURL=1.
-grpcurl-if-possible:
-	@if [ ! -x $(BUILD)/bin/grpcurl ] && command -v go >/dev/null && ! command -v grpcurl >/dev/null; then \
-	  timeout 240 $(MAKE) grpcurl >$(BUILD)-grpcurl.log 2>&1 </dev/null || echo "no grpcurl: its tests will say so" >&2; \
-	  rm -f $(BUILD)-grpcurl.log; fi
+grpcurl-if-possible: | $(BUILD)/bin
+	@if ! [ -x $(BUILD)/bin/grpcurl ] && ! command -v grpcurl >/dev/null && command -v go >/dev/null; then \
+	  timeout 240 $(MAKE) grpcurl >$(BUILD)/grpcurl.log 2>&1 </dev/null \
+	    || echo "could not build grpcurl ($(BUILD)/grpcurl.log); its tests will be skipped" >&2; fi
 
 clean: ## Remove caches and build output; neither .venv nor data
 	@rm -rf $(BUILD) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
