@@ -13,7 +13,8 @@ def create_index(schema: str, name: str, kind: str, definition: str) -> None:
     valid = (
         op.get_bind()
         .execute(
-            text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:index)"), {"index": f"{schema}.{name}"}
+            text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:index)"),
+            {"index": f"{schema}.{name}"},
         )
         .scalar()
     )

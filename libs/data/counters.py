@@ -1,0 +1,178 @@
+"""Counters: one declaration each, from which increment, reading, verification, repair and serving derive.
+
+This module holds the only SQL in Tally that changes a counter column.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from libs.data.tables import Table
+
+# A resource a counter counts for: the aggregate's UUID, followed by what breaks it down, if anything.
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class CountedRows:
+    """The rows a counter counts: those of `table` whose `key` columns equal the counter's, and `where` (constant SQL)."""
+
+    table: str
+    key: tuple[str, ...]
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A counter column and what it counts.
+
+    Args:
+        name: as callers name it, such as `petition.co_signers`.
+        description: what it counts, in a sentence.
+        aggregate: the table whose row lock guards it.
+        column: the counter column.
+        counts: the rows it must equal at every commit; None for a number that counts no rows (an ordinal).
+        table: where the column is, if not on the aggregate itself: then rows appear with their first increment, and the key
+            is the aggregate's followed by `breakdown`.
+        breakdown: further key columns, all text.
+        rank_column: a column holding `operations.rank_of(column)`, indexed descending, for rankings.
+        listed: SQL condition on the aggregate for being ranked.
+    """
+
+    name: str
+    description: str
+    aggregate: Table
+    column: str
+    counts: CountedRows | None = None
+    table: str = ""
+    breakdown: tuple[str, ...] = ()
+    rank_column: str = ""
+    listed: str = "true"
+    key_columns: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        assert bool(self.table) == bool(self.breakdown), "a table of its own needs a key of its own"
+        object.__setattr__(self, "key_columns", (self.aggregate.key, *self.breakdown))
+
+    @property
+    def resource(self) -> str:
+        """How a resource id is written: the key's columns joined by `/`."""
+        return "/".join(self.key_columns)
+
+    def resource_id(self, key: Key) -> str:
+        return "/".join(str(part) for part in key)
+
+    @property
+    def breakdown_types(self) -> str:
+        return "".join(f", ${number}::text[]" for number, _ in enumerate(self.breakdown, start=2))
+
+    @property
+    def read_sql(self) -> str:
+        """Reads the counter for keys given as one array a key column: key…, value, version. No row, no such resource.
+
+        A breakdown that was never counted is 0 wherever its aggregate exists.
+        """
+        names = ", ".join(self.key_columns)
+        wanted = f"unnest($1::uuid[]{self.breakdown_types}) AS wanted({names})"
+        keys = ", ".join(f"wanted.{name}" for name in self.key_columns)
+        if not self.table:
+            return (
+                f"SELECT {keys}, t.{self.column} AS value, t.version FROM {wanted} "
+                f"JOIN {self.aggregate.name} t USING ({self.aggregate.key})"
+            )
+        return (
+            f"SELECT {keys}, coalesce(b.{self.column}, 0) AS value, t.version FROM {wanted} "
+            f"JOIN {self.aggregate.name} t USING ({self.aggregate.key}) "
+            f"LEFT JOIN {self.table} b ON {_equal('b', 'wanted', self.key_columns)}"
+        )
+
+    @property
+    def verify_sql(self) -> str:
+        """Counter and counted rows of one key (`$1…`), in the one snapshot of one statement."""
+        assert self.counts is not None
+        rows = " AND ".join(f"r.{column} = ${n}" for n, column in enumerate(self.counts.key, start=1))
+        where = f" AND {self.counts.where}" if self.counts.where else ""
+        key = " AND ".join(f"t.{column} = ${n}" for n, column in enumerate(self.key_columns, start=1))
+        table = self.table or self.aggregate.name
+        return (
+            f"SELECT (SELECT t.{self.column} FROM {table} t WHERE {key}) AS counter, "
+            f"(SELECT count(*) FROM {self.counts.table} r WHERE {rows}{where})::bigint AS counted"
+        )
+
+    @property
+    def repair_sql(self) -> str:
+        """Sets the counter of one key (`$1…`) to the last parameter, as a new version of the aggregate."""
+        value = len(self.key_columns) + 1
+        key = " AND ".join(f"t.{column} = ${n}" for n, column in enumerate(self.key_columns, start=1))
+        if self.table:
+            return f"UPDATE {self.table} t SET {self.column} = ${value}::bigint WHERE {key}"
+        rank = f", {self.rank_column} = operations.rank_of(${value}::bigint)" if self.rank_column else ""
+        return (
+            f"UPDATE {self.aggregate.name} t "
+            f"SET {self.column} = ${value}::bigint, version = t.version + 1{rank} WHERE {key}"
+        )
+
+    @property
+    def top_sql(self) -> str:
+        """The `$1` resources with the highest values, highest first: key, value, version.
+
+        Exact although the index holds only the coarse rank: what shares the last rank is read whole and sorted.
+        """
+        assert self.rank_column and not self.table
+        key = self.aggregate.key
+        return (
+            f"SELECT t.{key}, t.{self.column} AS value, t.version FROM {self.aggregate.name} t "
+            f"WHERE {self.listed} "
+            f"ORDER BY t.{self.rank_column} DESC, t.{self.column} DESC, t.{key} DESC LIMIT $1"
+        )
+
+
+def aggregate_update_sql(table: Table, counters: Sequence[Counter], first_parameter: int) -> str:
+    """One UPDATE that adds to several counters of the aggregates' rows: keys, then one array of additions a counter."""
+    deltas = ", ".join(f"${first_parameter + n}::integer[]" for n in range(1, len(counters) + 1))
+    names = ", ".join(f"n{n}" for n in range(len(counters)))
+    sets = ["version = t.version + 1"]
+    for n, counter in enumerate(counters):
+        sets.append(f"{counter.column} = t.{counter.column} + d.n{n}")
+        if counter.rank_column:
+            sets.append(f"{counter.rank_column} = operations.rank_of(t.{counter.column} + d.n{n})")
+    return (
+        f"UPDATE {table.name} AS t SET {', '.join(sets)} "
+        f"FROM unnest(${first_parameter}::uuid[], {deltas}) AS d(key, {names}) "
+        f"WHERE t.{table.key} = d.key RETURNING 1"
+    )
+
+
+def breakdown_add_sql(counter: Counter) -> str:
+    """Adds to rows of a counter with a table of its own, making those that are not there; answers key… and new value."""
+    names = ", ".join(counter.key_columns)
+    types = f"$1::uuid[]{counter.breakdown_types}, ${len(counter.key_columns) + 1}::integer[]"
+    return (
+        f"INSERT INTO {counter.table} AS t ({names}, {counter.column}) "
+        f"SELECT * FROM unnest({types}) "
+        f"ON CONFLICT ({names}) DO UPDATE SET {counter.column} = t.{counter.column} + EXCLUDED.{counter.column} "
+        f"RETURNING {names}, {counter.column} AS value"
+    )
+
+
+def breakdown_subtract_sql(counter: Counter) -> str:
+    """Adds negative numbers: by UPDATE, because an INSERT's own check would refuse them before it saw the conflict."""
+    names = ", ".join(counter.key_columns)
+    types = f"$1::uuid[]{counter.breakdown_types}, ${len(counter.key_columns) + 1}::integer[]"
+    returned = ", ".join(f"t.{name}" for name in counter.key_columns)
+    return (
+        f"UPDATE {counter.table} AS t SET {counter.column} = t.{counter.column} + d.n "
+        f"FROM unnest({types}) AS d({names}, n) WHERE {_equal('t', 'd', counter.key_columns)} "
+        f"RETURNING {returned}, t.{counter.column} AS value"
+    )
+
+
+def breakdown_arrays(additions: Mapping[Key, int]) -> list[list[Any]]:
+    """Keys and additions as one array a column, in ascending order of key."""
+    ordered = sorted(additions.items())
+    columns = [list(column) for column in zip(*(key for key, _ in ordered), strict=True)]
+    return [*columns, [n for _, n in ordered]]
+
+
+def _equal(left: str, right: str, columns: Sequence[str]) -> str:
+    return " AND ".join(f"{left}.{column} = {right}.{column}" for column in columns)

@@ -1,0 +1,82 @@
+"""Connections to Postgres: bounded pools whose every connection has its time limits set."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from libs.data.errors import ResourceExhausted
+from libs.data.settings import DatabaseSettings
+
+Connection = asyncpg.pool.PoolConnectionProxy
+
+
+class _PooledConnection(asyncpg.Connection[asyncpg.Record]):
+    def get_reset_query(self) -> str:
+        """Nothing here changes a session's state, so a returned connection needs no round trip to be clean."""
+        return ""
+
+
+async def open_pool(
+    url: str, settings: DatabaseSettings, size: int, *, read_only: bool = False
+) -> "asyncpg.Pool[asyncpg.Record]":
+    """A pool that connects when first used, so a service can start before its database."""
+    server_settings = {
+        "application_name": "tally",
+        "timezone": "UTC",
+        "jit": "off",
+        "statement_timeout": _milliseconds(settings.statement_timeout),
+        "lock_timeout": _milliseconds(settings.lock_timeout),
+        "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout),
+    }
+    if settings.database_role:
+        server_settings["role"] = settings.database_role
+    if read_only:
+        server_settings["default_transaction_read_only"] = "on"
+    pool = asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=size,
+        timeout=5.0,
+        command_timeout=settings.statement_timeout + settings.lock_timeout,
+        max_inactive_connection_lifetime=settings.connection_lifetime,
+        max_cached_statement_lifetime=0,
+        connection_class=_PooledConnection,
+        server_settings=server_settings,
+    )
+    await pool
+    return pool
+
+
+@asynccontextmanager
+async def acquire(pool: "asyncpg.Pool[asyncpg.Record]", settings: DatabaseSettings) -> AsyncIterator[Connection[Any]]:
+    """A connection of the pool.
+
+    Raises:
+        ResourceExhausted: none became free in time.
+    """
+    try:
+        connection = await pool.acquire(timeout=settings.acquire_timeout)
+    except TimeoutError:
+        if pool.get_size() - pool.get_idle_size() >= pool.get_max_size():
+            raise ResourceExhausted("all database connections are busy", retry_after_seconds=1.0) from None
+        raise
+    try:
+        yield connection
+    finally:
+        await pool.release(connection)
+
+
+async def close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    """Closes the pool, by force if a connection does not come back."""
+    try:
+        async with asyncio.timeout(5.0):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(int(seconds * 1000))

@@ -1,0 +1,189 @@
+"""What work sees of the database: a `Snapshot` to read, a `Transaction` to write.
+
+A transaction ends with its *seal*: one statement that moves the counters, appends the events and reads the halt flag. There
+is no other way to commit, so nothing can forget any of the three.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from libs.data.commit_tokens import CommitToken, encode_token
+from libs.data.counters import (
+    Counter,
+    Key,
+    aggregate_update_sql,
+    breakdown_add_sql,
+    breakdown_arrays,
+    breakdown_subtract_sql,
+)
+from libs.data.errors import Halted
+from libs.data.events import Event
+from libs.data.tables import Locked, Table
+
+T = TypeVar("T", bound=Table)
+
+# The xid is not assigned by this statement but read: the halt flag must be seen by a snapshot taken after the xid was
+# assigned, or Halt could not know whom to wait for.
+SEAL_RESULT = """
+SELECT h.halted, pg_current_xact_id_if_assigned()::text::bigint AS xid, {changed} AS changed FROM operations.halt h
+"""
+APPEND_EVENTS = """
+INSERT INTO operations.events (position, kind, aggregate_id, version, payload)
+SELECT * FROM unnest(${0}::integer[], ${1}::text[], ${2}::text[], ${3}::bigint[], ${4}::jsonb[])
+"""
+
+
+class Snapshot:
+    """Reads. Each statement sees one moment; so does a whole repeatable read.
+
+    Args:
+        from_replica: where it reads.
+    """
+
+    def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", *, from_replica: bool) -> None:
+        self._connection = connection
+        self.from_replica = from_replica
+
+    async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        return await self._connection.fetch(sql, *arguments)
+
+    async def fetchrow(self, sql: str, *arguments: object) -> asyncpg.Record | None:
+        return await self._connection.fetchrow(sql, *arguments)
+
+    async def fetchval(self, sql: str, *arguments: object) -> Any:
+        return await self._connection.fetchval(sql, *arguments)
+
+
+class Transaction(Snapshot):
+    """A writing transaction, READ COMMITTED: each statement sees what committed before it, so a statement after `lock` sees
+    everything done under the lock before."""
+
+    def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+        super().__init__(connection, from_replica=False)
+        self._locked: dict[Table, Locked[Any]] = {}
+        self._additions: dict[Counter, dict[Key, int]] = {}
+        self._events: list[Event] = []
+
+    async def execute(self, sql: str, *arguments: object) -> int:
+        """Runs one statement and answers how many rows it touched."""
+        status = await self._connection.execute(sql, *arguments)
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+    async def lock(self, table: T, keys: Iterable[UUID]) -> Locked[T]:
+        """Locks the rows of these keys, in ascending order, and answers those that exist. Once a table and transaction."""
+        assert table not in self._locked, f"{table.name} was locked before: keys locked in two steps can deadlock"
+        rows = await self._connection.fetch(table.lock_sql, list(keys))
+        locked = Locked(table, {row[0]: row for row in rows})
+        self._locked[table] = locked
+        return locked
+
+    def increment(self, counter: Counter, additions: Mapping[Key, int]) -> None:
+        """Adds to a counter, key by key; numbers may be negative. Applied by the seal, with an event carrying the new value.
+
+        The aggregates' rows must be locked.
+        """
+        locked = self._locked[counter.aggregate]
+        sums = self._additions.setdefault(counter, defaultdict(int))
+        for key, n in additions.items():
+            assert key[0] in locked, f"{counter.name} of {key[0]} changed without its lock"
+            if n:
+                sums[key] += n
+
+    def emit(self, events: Iterable[Event]) -> None:
+        """Appends events, in order, to be committed with the transaction."""
+        self._events.extend(events)
+
+    async def seal(self, *, while_halted: bool = False) -> CommitToken | None:
+        """Moves the counters, appends the events, reads the halt flag. Called by `Database.write`, last before COMMIT.
+
+        Returns:
+            The token of the commit to come; None if nothing was written.
+
+        Raises:
+            Halted: nothing may be committed.
+        """
+        values: dict[UUID, dict[str, dict[str, int]]] = {}
+        for counter, additions in self._additions.items():
+            if counter.breakdown:
+                await self._add_breakdown(counter, additions, values)
+        updates, parameters, expected = self._aggregate_updates(values)
+        self._events[:0] = self._counted_events(values)
+        sql = self._seal_sql(updates, parameters)
+        row = await self._connection.fetchrow(sql, *parameters)
+        assert row is not None, "operations.halt has lost its row"
+        if row["halted"] and not while_halted:
+            raise Halted
+        assert row["changed"] == expected, f"{row['changed']} counter rows changed where {expected} are locked"
+        xid: int | None = row["xid"]
+        return None if xid is None else encode_token(xid)
+
+    async def _add_breakdown(
+        self, counter: Counter, additions: Mapping[Key, int], values: dict[UUID, dict[str, dict[str, int]]]
+    ) -> None:
+        for sql, part in (
+            (breakdown_add_sql(counter), {key: n for key, n in additions.items() if n > 0}),
+            (breakdown_subtract_sql(counter), {key: n for key, n in additions.items() if n < 0}),
+        ):
+            if not part:
+                continue
+            rows = await self._connection.fetch(sql, *breakdown_arrays(part))
+            assert len(rows) == len(part), f"{counter.name}: {len(rows)} of {len(part)} rows changed"
+            for row in rows:
+                *key, value = row
+                values.setdefault(key[0], {}).setdefault(counter.name, {})[counter.resource_id(tuple(key))] = value
+
+    def _aggregate_updates(self, values: dict[UUID, dict[str, dict[str, int]]]) -> tuple[list[str], list[object], int]:
+        """One UPDATE a table for the counters on its own rows, and the values they will have."""
+        by_table: dict[Table, list[Counter]] = {}
+        touched: dict[Table, dict[UUID, None]] = {}
+        for counter, additions in self._additions.items():
+            if not counter.breakdown:
+                by_table.setdefault(counter.aggregate, []).append(counter)
+            for resource, n in additions.items():
+                if n:
+                    touched.setdefault(counter.aggregate, {})[resource[0]] = None
+        updates: list[str] = []
+        parameters: list[object] = []
+        for table, keys in touched.items():
+            counters = by_table.get(table, [])
+            assert counters, f"a breakdown of {table.name} changed without a counter of the row itself"
+            updates.append(aggregate_update_sql(table, counters, len(parameters) + 1))
+            parameters.append(list(keys))
+            locked = self._locked[table]
+            for counter in counters:
+                additions = self._additions[counter]
+                parameters.append([additions.get((key,), 0) for key in keys])
+                for key in keys:
+                    new_value = locked[key][counter.column] + additions.get((key,), 0)
+                    values.setdefault(key, {})[counter.name] = {str(key): new_value}
+        return updates, parameters, sum(len(keys) for keys in touched.values())
+
+    def _counted_events(self, values: Mapping[UUID, Mapping[str, Mapping[str, int]]]) -> list[Event]:
+        """One event an aggregate with all its new counter values: applying it twice or late is harmless."""
+        return [
+            Event(f"{table.aggregate}.counted", key, locked.next_version(key), {"counters": values[key]})
+            for table, locked in self._locked.items()
+            for key in locked
+            if key in values
+        ]
+
+    def _seal_sql(self, updates: Sequence[str], parameters: list[object]) -> str:
+        parts = [f"changed_{n} AS ({update})" for n, update in enumerate(updates)]
+        changed = " + ".join(f"(SELECT count(*) FROM changed_{n})" for n in range(len(updates))) or "0"
+        if self._events:
+            first = len(parameters) + 1
+            parts.append(f"appended AS ({APPEND_EVENTS.format(*range(first, first + 5))})")
+            parameters += [
+                list(range(len(self._events))),
+                [event.kind for event in self._events],
+                [str(event.aggregate_id) for event in self._events],
+                [event.version for event in self._events],
+                [orjson.dumps(event.payload).decode() for event in self._events],
+            ]
+        return (f"WITH {', '.join(parts)}" if parts else "") + SEAL_RESULT.format(changed=changed)
