@@ -6,6 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from grpc_health.v1 import health, health_pb2
 
+# Healthy for as long as the event loop answers: restarting a server would not bring its database back.
+LIVENESS = "liveness"
+
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _log = structlog.get_logger("tally.rpc.health")
@@ -59,3 +62,4 @@ class Health:
         self._serving = serving
         for service in self._services:
             await self.servicer.set(service, _SERVING if serving else _NOT_SERVING)
+        await self.servicer.set(LIVENESS, _SERVING)

@@ -1,9 +1,10 @@
 """Asks a server for its health, for container health checks and people: exit status 0 when it answers SERVING.
 
-python -m libs.rpc.probe 127.0.0.1:50051 [--service tally.petition.v1.PetitionService] [--timeout 2]
+python -m libs.rpc.probe [127.0.0.1:50051] [--service tally.petition.v1.PetitionService] [--timeout 2]
 """
 
 import argparse
+import os
 import sys
 
 import grpc
@@ -29,7 +30,12 @@ def probe(address: str, service: str = "", timeout_seconds: float = 2.0) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m libs.rpc.probe", description="Ask a gRPC server for its health.")
-    parser.add_argument("address", help="host:port; a host that means every address is asked on loopback")
+    parser.add_argument(
+        "address",
+        nargs="?",
+        default=os.environ.get("TALLY_LISTEN", "127.0.0.1:50051"),
+        help="host:port; TALLY_LISTEN when left out",
+    )
     parser.add_argument("--service", default="", help="the server as a whole when left out")
     parser.add_argument("--timeout", type=float, default=2.0, metavar="SECONDS")
     options = parser.parse_args()
