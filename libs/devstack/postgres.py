@@ -72,12 +72,19 @@ class Cluster:
 
     @classmethod
     def in_state_folder(
-        cls, state: Path, *, port: int, log: Path | None = None, settings: Mapping[str, str] | None = None
+        cls,
+        state: Path,
+        *,
+        port: int,
+        log: Path | None = None,
+        installation: Installation | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> "Cluster":
         """The cluster of a state folder, which is made if need be; see `placement` for where its files go."""
         account = Account.for_postgres()
         home = postgres_home(state, account)
-        return cls(home, port=port, log=log or state / "postgres.log", account=account, settings=settings)
+        log = log or state / "postgres.log"
+        return cls(home, port=port, log=log, account=account, installation=installation, settings=settings)
 
     def url(self, database: str = DATABASE) -> str:
         return f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/{database}"
@@ -156,18 +163,24 @@ class Cluster:
             "preexec_fn": die_with_parent(signal.SIGQUIT),
         }
 
-    def clear_leftovers(self, grace: float = 10.0) -> None:
-        """Ends what still runs on the data folder and removes a lock file that belongs to nobody.
+    @property
+    def lock_file(self) -> Path:
+        return self.data / "postmaster.pid"
 
-        Postgres trusts the process id in a stale `postmaster.pid` when a process of the same user has it by now, and
-        then refuses to start; after a reboot that happens.
+    def clear_leftovers(self, grace: float = 10.0) -> None:
+        """Ends what still runs on the data folder, and removes a lock file that would keep Postgres from starting.
+
+        Postgres takes a stale lock file for a live one when a process of the same user has its process id by now, as
+        after a reboot. Otherwise the file stays: by it Postgres finds the shared memory of its killed predecessor.
         """
         orphans = leftovers.postgres_processes(self.data)
         for process in orphans:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGQUIT)
         leftovers.kill_and_wait(orphans, grace)
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
+            if psutil.pid_exists(int(self.lock_file.read_text().splitlines()[0])):
+                self.lock_file.unlink()
 
     def start(self, timeout: float = 60.0) -> None:
         """Starts the postmaster, made ready with the database `tally` in it; raises with the log's end if it fails."""
@@ -228,7 +241,10 @@ class Cluster:
     def destroy(self) -> None:
         """Stops it at once and deletes its data; for throw-away clusters."""
         self.stop("immediate")
-        self.clear_leftovers()
+        if self.lock_file.exists():  # it was killed: only its next start frees its shared memory
+            with contextlib.suppress(DevstackError):
+                self.start()
+            self.stop("immediate")
         shutil.rmtree(self.data, ignore_errors=True)
 
 

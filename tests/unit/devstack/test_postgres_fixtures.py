@@ -1,5 +1,7 @@
 """The databases that the other tests are given."""
 
+import subprocess
+
 import psycopg
 
 from libs.devstack.postgres import Cluster
@@ -30,3 +32,20 @@ def test_a_committed_row_survives_a_killed_postmaster(empty_postgres_cluster: Cl
     cluster.start()
     with psycopg.connect(cluster.url()) as connection:
         assert connection.execute("SELECT seven FROM kept").fetchone() == (7,)
+
+
+def test_a_lock_file_that_names_a_living_stranger_does_not_keep_postgres_from_starting(
+    empty_postgres_cluster: Cluster,
+) -> None:
+    cluster = empty_postgres_cluster
+    cluster.kill9()
+    # The same user, alive, and not a Postgres: what a reused process id looks like.
+    stranger = subprocess.Popen(["sleep", "60"], **cluster.account.spawn_as())
+    try:
+        lines = cluster.lock_file.read_text().splitlines()
+        cluster.lock_file.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
+        cluster.start()
+        assert cluster.answers()
+    finally:
+        stranger.kill()
+        stranger.wait()
