@@ -13,6 +13,7 @@ BUILD := .build
 IMAGE := $(BUILD)/protos.binpb
 BASELINE := protos/baseline.binpb.gz
 GRPCURL_VERSION := v1.9.3
+KUSTOMIZE_VERSION := v5.7.1
 PYTHON ?=
 ARGS ?=
 WORKERS ?= 2
@@ -107,7 +108,7 @@ proto-baseline: $(STAMP) ## Accept the protos as they are as the API to keep
 
 ## Housekeeping
 
-.PHONY: venv pin grpcurl grpcurl-if-possible clean
+.PHONY: venv pin grpcurl kustomize grpcurl-if-possible clean
 venv: $(STAMP) ## Make .venv with the pinned packages
 
 $(STAMP): requirements-dev.txt pyproject.toml tools/make_venv.sh
@@ -120,8 +121,12 @@ pin: $(STAMP) ## Compile requirements*.in to requirements*.txt with hashes (ARGS
 
 grpcurl: $(BUILD)/bin/grpcurl ## Build the real grpcurl into .build/bin (needs Go)
 
-$(BUILD)/bin/grpcurl: | $(BUILD)/bin
-	@GOBIN="$(abspath $(BUILD)/bin)" GOFLAGS=-buildvcs=false go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
+kustomize: $(BUILD)/bin/kustomize ## Build kustomize into .build/bin (needs Go)
+
+$(BUILD)/bin/grpcurl: PACKAGE = github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
+$(BUILD)/bin/kustomize: PACKAGE = sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
+$(BUILD)/bin/grpcurl $(BUILD)/bin/kustomize: | $(BUILD)/bin
+	@GOBIN="$(abspath $(BUILD)/bin)" GOFLAGS=-buildvcs=false go install $(PACKAGE)
 
 $(BUILD)/bin:
 	@mkdir -p $@
