@@ -63,5 +63,9 @@ class Account:
     def make_folder(self, folder: Path) -> None:
         """Makes a new folder that belongs to this account alone."""
         folder.mkdir(mode=0o700)
+        self.give(folder)
+
+    def give(self, path: Path) -> None:
+        """Hands over a file or folder that we made."""
         if self.switch:
-            os.chown(folder, self.uid, self.gid)
+            os.chown(path, self.uid, self.gid)

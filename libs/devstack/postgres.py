@@ -26,6 +26,7 @@ from libs.devstack.installation import Installation
 from libs.devstack.placement import fallback_home, postgres_home
 from libs.devstack.spawn import die_with_parent
 
+HOST = "127.0.0.1"
 SUPERUSER = "postgres"
 DATABASE = "tally"
 STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
@@ -34,7 +35,7 @@ STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": sig
 def free_port() -> int:
     """A loopback port nobody listens on at this moment."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
 
@@ -87,7 +88,7 @@ class Cluster:
         return cls(home, port=port, log=log, account=account, installation=installation, settings=settings)
 
     def url(self, database: str = DATABASE) -> str:
-        return f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{SUPERUSER}@{HOST}:{self.port}/{database}"
 
     # -- the data folder
 
@@ -128,8 +129,7 @@ class Cluster:
         new = path.with_suffix(".new")
         new.write_text(text)
         new.chmod(0o600)
-        if self.account.switch:
-            os.chown(new, self.account.uid, self.account.gid)
+        self.account.give(new)
         new.replace(path)
 
     def run_program(self, name: str, *arguments: str) -> str:

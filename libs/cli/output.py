@@ -1,0 +1,20 @@
+"""How commands talk: tables and progress for people, one JSON document for machines."""
+
+import sys
+from typing import Annotated
+
+import orjson
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+
+
+def print_json(document: BaseModel | dict[str, object]) -> None:
+    """Prints a document on standard output, and nothing else may go there."""
+    plain = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
+    sys.stdout.write(orjson.dumps(plain, option=orjson.OPT_INDENT_2).decode() + "\n")

@@ -1,0 +1,160 @@
+"""Starts and stops the local stack from the outside: what `tally up` and `tally down` do."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import psutil
+
+from libs.devstack import leftovers, locks, ports
+from libs.devstack.errors import DevstackError, log_tail
+from libs.devstack.placement import make_state_folder
+from libs.devstack.program import open_log
+from libs.devstack.settings import SOURCE_ROOT, StackSettings
+from libs.devstack.state import StackState, living
+from libs.devstack.status import StackStatus, stack_status
+
+_START_SECONDS = 120.0
+_HOPELESS_RESTARTS = 3
+
+Progress = Callable[[str], None]
+
+
+def up(settings: StackSettings, progress: Progress = lambda _: None) -> bool:
+    """Starts the stack and waits until all of it is healthy; False when it ran already.
+
+    Raises:
+        DevstackError: a port is taken, or something did not become healthy; then everything was stopped again.
+    """
+    folder = settings.state
+    make_state_folder(folder.path)
+    with locks.held(folder.starting_lock):
+        started = not locks.is_held(folder.supervisor_lock)
+        if started:
+            sweep(settings)
+            ports.require_free(settings.ports())
+            supervisor = _spawn_supervisor(settings)
+        else:
+            supervisor = None
+        try:
+            _wait_until_healthy(settings, supervisor, progress)
+        except BaseException:
+            if supervisor is not None:
+                _end_own(supervisor, settings)
+                sweep(settings)
+            raise
+    return started
+
+
+def down(settings: StackSettings) -> bool:
+    """Stops the stack and whatever is left of one; False when none ran. Data stays."""
+    folder = settings.state
+    running = locks.is_held(folder.supervisor_lock)
+    if running:
+        _stop_supervisor(settings)
+    sweep(settings)
+    return running
+
+
+def sweep(settings: StackSettings) -> None:
+    """Ends the programs that outlived their supervisor, which was killed. Does nothing while a supervisor lives."""
+    if locks.is_held(settings.state.supervisor_lock):
+        return
+    state = StackState.read(settings.state.stack_file)
+    if state is None:
+        return
+    left = [living(program.pid, program.create_time) for program in state.programs.values()]
+    orphans = [process for process in left if process is not None]
+    for process in orphans:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    leftovers.kill_and_wait(orphans, grace=settings.drain_seconds + 5.0)
+
+
+def _spawn_supervisor(settings: StackSettings) -> subprocess.Popen[bytes]:
+    folder = settings.state
+    folder.stack_file.unlink(missing_ok=True)
+    environment = {**os.environ, **settings.environment(), "PYTHONUNBUFFERED": "1"}
+    with open_log(folder.log("supervisor")) as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "libs.devstack.supervisor"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=SOURCE_ROOT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _wait_until_healthy(
+    settings: StackSettings, supervisor: "subprocess.Popen[bytes] | None", progress: Progress
+) -> None:
+    give_up = time.monotonic() + _START_SECONDS
+    told: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            progress(text)
+
+    while True:
+        status = stack_status(settings)
+        if status.phase == "failed":
+            raise DevstackError(f"the stack did not start: {status.detail}")
+        if supervisor is not None and supervisor.poll() is not None:
+            log = settings.state.log("supervisor")
+            raise DevstackError(f"the supervisor ended; its log ends:\n{log_tail(log)}")
+        for name, program in status.programs().items():
+            if program.healthy:
+                tell(f"{name} is healthy at {program.address}")
+        if status.healthy:
+            return
+        if status.phase == "starting" and status.detail:
+            tell(f"waiting for {status.detail} …")
+        _give_up_on_the_hopeless(status, out_of_time=time.monotonic() > give_up)
+        time.sleep(0.1)
+
+
+def _give_up_on_the_hopeless(status: StackStatus, *, out_of_time: bool) -> None:
+    problems = [
+        f"{name}: {program.problem}; its log ends:\n{log_tail(program.log) if program.log else '  (no log)'}"
+        for name, program in status.programs().items()
+        if not program.healthy and (out_of_time or program.restarts >= _HOPELESS_RESTARTS)
+    ]
+    if problems or out_of_time:
+        raise DevstackError("did not become healthy:\n" + "\n".join(problems or [f"still waiting for {status.detail}"]))
+
+
+def _end_own(supervisor: subprocess.Popen[bytes], settings: StackSettings) -> None:
+    supervisor.terminate()
+    try:
+        supervisor.wait(_stop_seconds(settings))
+    except subprocess.TimeoutExpired:
+        supervisor.kill()
+        supervisor.wait()
+
+
+def _stop_seconds(settings: StackSettings) -> float:
+    """Services drain, then Postgres writes a checkpoint."""
+    return settings.drain_seconds + 60.0
+
+
+def _stop_supervisor(settings: StackSettings) -> None:
+    folder = settings.state
+    state = StackState.read(folder.stack_file)
+    supervisor = living(state.supervisor_pid, state.supervisor_create_time) if state else None
+    if supervisor is None:
+        raise DevstackError(f"a supervisor holds {folder.supervisor_lock}, but {folder.stack_file} does not name it")
+    supervisor.send_signal(signal.SIGTERM)
+    give_up = time.monotonic() + _stop_seconds(settings)
+    while locks.is_held(folder.supervisor_lock):
+        if time.monotonic() > give_up:
+            supervisor.kill()
+            supervisor.wait(10)
+            break
+        time.sleep(0.05)
