@@ -1,5 +1,6 @@
 """Puts a generated service behind the chain."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -44,15 +45,17 @@ def add(
 def compose(method: Method, handler: Handler, interceptors: Sequence[Interceptor]) -> Handler:
     """The handler inside its interceptors, the first of them outermost."""
     for interceptor in reversed(interceptors):
-        if method.streams_responses:
-            handler = interceptor.stream(method, handler)  # type: ignore[arg-type]
-        else:
-            handler = interceptor.unary(method, handler)  # type: ignore[arg-type]
+        wrap: Any = interceptor.stream if method.streams_responses else interceptor.unary
+        handler = wrap(method, handler)
     return handler
 
 
 def _wrap(method: Method, recorded: Any, interceptors: Sequence[Interceptor]) -> Any:
     key = f"{'stream' if method.streams_requests else 'unary'}_{'stream' if method.streams_responses else 'unary'}"
     handler = compose(method, getattr(recorded, key), interceptors)
+    # grpc runs anything else as blocking code in a thread.
+    is_async = inspect.isasyncgenfunction if method.streams_responses else inspect.iscoroutinefunction
+    if not is_async(handler):
+        raise TypeError(f"the outermost handler of {method.path} must be an async function")
     make = getattr(grpc, f"{key}_rpc_method_handler")
     return make(handler, recorded.request_deserializer, recorded.response_serializer)

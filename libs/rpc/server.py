@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from libs.rpc import reflection, registration
 from libs.rpc.health import Health
 from libs.rpc.interceptors import chain
 from libs.rpc.settings import ServerSettings, UnsafeBindingError, split_address
+from libs.telemetry.calls import Calls
 from libs.telemetry.setup import telemetry
 
 _log = structlog.get_logger("tally.rpc.server")
@@ -79,9 +80,11 @@ async def serving(name: str, settings: SettingsT, compose: Compose[SettingsT]) -
     settings.check_binding()
     async with compose(settings) as composition:
         server = grpc.aio.server(options=_options(settings))
+        calls = Calls(settings.log_call_ratio)
+        interceptors = chain(settings, calls)
         names = [service.descriptor.full_name for service in composition.services]
         for service in composition.services:
-            registration.add(server, service.add_to_server, service.servicer, service.descriptor, chain(settings))
+            registration.add(server, service.add_to_server, service.servicer, service.descriptor, interceptors)
         health = Health(names, composition.ready, settings.ready_interval_seconds, settings.ready_timeout_seconds)
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
         reflection.add(server, names)
@@ -89,14 +92,15 @@ async def serving(name: str, settings: SettingsT, compose: Compose[SettingsT]) -
         port = server.add_insecure_port(settings.listen)
         await health.check()
         await server.start()
-        polling = asyncio.create_task(health.poll(), name=f"{name}-health")
+        background = [asyncio.create_task(work) for work in (health.poll(), calls.drain_for_ever())]
         try:
             yield Serving(name, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         finally:
-            polling.cancel()
-            with suppress(asyncio.CancelledError):
-                await polling
             await _drain(server, health, composition, settings)
+            for task in background:
+                task.cancel()
+            await asyncio.wait(background)
+            calls.drain()
 
 
 def run(name: str, settings: SettingsT, compose: Compose[SettingsT]) -> None:

@@ -1,8 +1,8 @@
-"""Metrics: OpenTelemetry instruments, and calls as `calls` counts them, served in Prometheus' format."""
+"""Metrics: OpenTelemetry instruments, and durations of calls, served in Prometheus' format."""
 
 from collections.abc import Callable
 
-from libs.telemetry.calls import CALLS
+from libs.telemetry.durations import DURATIONS
 
 
 def configure(service: str, host: str, port: int) -> Callable[[], None]:
@@ -17,10 +17,10 @@ def configure(service: str, host: str, port: int) -> Callable[[], None]:
     resource = Resource.create({"service.name": service, "service.namespace": "tally"})
     provider = MeterProvider([PrometheusMetricReader()], resource=resource, shutdown_on_exit=False)
     metrics.set_meter_provider(provider)
-    REGISTRY.register(CALLS)
+    REGISTRY.register(DURATIONS)
 
     def stop() -> None:
-        REGISTRY.unregister(CALLS)
+        REGISTRY.unregister(DURATIONS)
         provider.shutdown()
         server.shutdown()
         server.server_close()

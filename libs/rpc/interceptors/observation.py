@@ -1,8 +1,7 @@
-"""One log line and one measurement a call."""
+"""One canonical log line and one measurement a call."""
 
 import asyncio
 import contextlib
-import random
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,74 +13,58 @@ import structlog
 from libs.data.errors import TallyError
 from libs.rpc.method import Context, Method, StreamHandler, UnaryHandler, seconds_left
 from libs.rpc.status import code_of
-from libs.telemetry.calls import CALLS
+from libs.telemetry.calls import Calls
 
 _log = structlog.get_logger("tally.rpc")
 
 
 class Observation:
-    """The canonical line `call`: method, code, reason, duration_ms, request_id.
+    """Leaves every call with its code, reason, duration and request_id in `calls`; logs a defect with its traceback."""
 
-    Failures are always logged, a defect of the server with its traceback; successful calls at `ok_ratio`.
-    """
-
-    def __init__(self, ok_ratio: float) -> None:
-        self._ok_ratio = ok_ratio
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
 
     def unary(self, method: Method, handler: UnaryHandler) -> UnaryHandler:
-        path, ok_ratio = method.path, self._ok_ratio
-        has_request_id = method.repeatable_by_request_id
-        clock, info, draw = time.perf_counter, _log.info, random.random
-        record = CALLS.of(method.service, method.name, "OK").record
+        service, name, add, clock = method.service, method.name, self._calls.add, time.perf_counter
+        has_request_id = method.repeatable_by_request_id and not method.streams_requests
 
         async def observed(request: Any, context: Context) -> Any:
             start = clock()
+            request_id = request.request_id if has_request_id else ""
             try:
                 response = await handler(request, context)
             except BaseException as error:
-                _failed(method, context, error, clock() - start, request)
+                add((service, name, start, clock(), *_outcome(error, method, context), request_id))
                 raise
-            seconds = clock() - start
-            record(seconds)
-            if ok_ratio >= 1 or draw() < ok_ratio:
-                fields: dict[str, Any] = {"method": path, "code": "OK", "duration_ms": round(seconds * 1e3, 3)}
-                if has_request_id:
-                    fields["request_id"] = request.request_id
-                info("call", **fields)
+            add((service, name, start, clock(), "OK", "", "", request_id))
             return response
 
         return observed
 
     def stream(self, method: Method, handler: StreamHandler) -> StreamHandler:
         async def observed(request: Any, context: Context) -> AsyncIterator[Any]:
-            start, count = time.perf_counter(), 0
+            start = time.perf_counter()
+            outcome = ("OK", "", "")
             try:
                 async with contextlib.aclosing(handler(request, context)) as responses:  # type: ignore[type-var]
                     async for response in responses:
                         yield response
-                        count += 1
             except BaseException as error:
-                _failed(method, context, error, time.perf_counter() - start, request)
+                outcome = _outcome(error, method, context)
                 raise
-            seconds = time.perf_counter() - start
-            CALLS.of(method.service, method.name, "OK").record(seconds)
-            _log.info("call", method=method.path, code="OK", duration_ms=round(seconds * 1e3, 3), responses=count)
+            finally:
+                self._calls.add((method.service, method.name, start, time.perf_counter(), *outcome, ""))
 
         return observed
 
 
-def _failed(method: Method, context: Context, error: BaseException, seconds: float, request: Any) -> None:
-    fields: dict[str, Any] = {"method": method.path, "duration_ms": round(seconds * 1e3, 3)}
-    if method.repeatable_by_request_id and not method.streams_requests:
-        fields["request_id"] = request.request_id
+def _outcome(error: BaseException, method: Method, context: Context) -> tuple[str, str, str]:
+    """Code, reason and message of a call that failed."""
     cause = error.__cause__ if isinstance(error, grpc.aio.AbortError) else error
     if isinstance(cause, asyncio.CancelledError | GeneratorExit):
         code = grpc.StatusCode.DEADLINE_EXCEEDED if seconds_left(context) == 0 else grpc.StatusCode.CANCELLED
-        _log.info("call", code=code.name, reason=code.name, **fields)
-    elif isinstance(cause, TallyError):
-        code = code_of(cause)
-        _log.warning("call", code=code.name, reason=cause.reason, message=cause.message, **fields)
-    else:
-        code = grpc.StatusCode.INTERNAL
-        _log.error("call", code=code.name, reason=code.name, exc_info=cause, **fields)
-    CALLS.of(method.service, method.name, code.name).record(seconds)
+        return code.name, code.name, "the caller went away"
+    if isinstance(cause, TallyError):
+        return code_of(cause).name, cause.reason, cause.message
+    _log.error("handler failed", method=method.path, exc_info=cause)
+    return "INTERNAL", "INTERNAL", f"{type(cause).__name__}: {cause}"
