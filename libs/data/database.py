@@ -99,14 +99,15 @@ class Database:
         """
         try:
             async with asyncio.timeout(_time_left()):
-                pool = self._replicas.pick(consistency)
-                if pool is not None:
-                    async with pools.acquire(pool, self._settings) as connection:
+                replica = self._replicas.pick(consistency)
+                if replica is not None:
+                    async with pools.acquire(replica.pool, self._settings) as connection:
                         if await self._replicas.reflects(connection, consistency.at_least):
-                            return await _read(connection, work, from_replica=True, repeatable=repeatable)
+                            snapshot = Snapshot(connection, from_replica=True, lag_seconds=replica.lag_bound)
+                            return await _read(connection, snapshot, work, repeatable)
                 async with pools.acquire(self._readers, self._settings) as connection:
                     await _check_token(connection, consistency.at_least)
-                    return await _read(connection, work, from_replica=False, repeatable=repeatable)
+                    return await _read(connection, Snapshot(connection), work, repeatable)
         except TimeoutError:
             raise DeadlineExceeded from None
         except Exception as error:
@@ -156,7 +157,7 @@ class Database:
         return Committed(value, token)
 
     @asynccontextmanager
-    async def _begun(self, remaining: float | None) -> AsyncIterator[Connection[Any]]:
+    async def _begun(self, remaining: float | None) -> AsyncIterator[Connection]:
         """A connection with a transaction begun. BEGIN is the check of a connection that may have died while idle: a dead
         one is replaced, as long as nothing was asked of it."""
         begin = "BEGIN"
@@ -199,29 +200,28 @@ def _logged(error: BaseException) -> TallyError:
 
 
 async def _read(
-    connection: Connection[Any], work: Callable[[Snapshot], Awaitable[R]], *, from_replica: bool, repeatable: bool
+    connection: Connection, snapshot: Snapshot, work: Callable[[Snapshot], Awaitable[R]], repeatable: bool
 ) -> R:
-    snapshot = Snapshot(connection, from_replica=from_replica)
     if not repeatable:
         return await work(snapshot)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         return await work(snapshot)
 
 
-async def _check_token(connection: Connection[Any], token: CommitToken | None) -> None:
+async def _check_token(connection: Connection, token: CommitToken | None) -> None:
     """On the primary every acknowledged commit is visible; a token it has not reached yet was never handed out."""
     if token is not None and not await connection.fetchval(KNOWN_XID, str(decode_token(token))):
         raise unknown_token()
 
 
-async def _roll_back(connection: Connection[Any]) -> None:
+async def _roll_back(connection: Connection) -> None:
     try:
         await connection.execute("ROLLBACK", timeout=2.0)
     except Exception:
         connection.terminate()  # whatever its state is, nobody gets it again; the server rolls back by itself
 
 
-async def _commit(connection: Connection[Any]) -> None:
+async def _commit(connection: Connection) -> None:
     try:
         tag = await connection.execute("COMMIT")
     except Exception as error:

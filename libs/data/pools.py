@@ -3,17 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import asyncpg
+from asyncpg import Record
 
+from libs.data.driver_errors import translate
 from libs.data.errors import ResourceExhausted
 from libs.data.settings import DatabaseSettings
 
-Connection = asyncpg.pool.PoolConnectionProxy
+if TYPE_CHECKING:  # generic in the stubs only
+    Connection = asyncpg.pool.PoolConnectionProxy[Record]
+    _Base = asyncpg.Connection[Record]
+else:
+    Connection = asyncpg.pool.PoolConnectionProxy
+    _Base = asyncpg.Connection
 
 
-class _PooledConnection(asyncpg.Connection[asyncpg.Record]):
+class _PooledConnection(_Base):
     def get_reset_query(self) -> str:
         """Nothing here changes a session's state, so a returned connection needs no round trip to be clean."""
         return ""
@@ -21,7 +28,7 @@ class _PooledConnection(asyncpg.Connection[asyncpg.Record]):
 
 async def open_pool(
     url: str, settings: DatabaseSettings, size: int, *, read_only: bool = False
-) -> "asyncpg.Pool[asyncpg.Record]":
+) -> "asyncpg.Pool[Record]":
     """A pool that connects when first used, so a service can start before its database."""
     server_settings = {
         "application_name": "tally",
@@ -51,25 +58,26 @@ async def open_pool(
 
 
 @asynccontextmanager
-async def acquire(pool: "asyncpg.Pool[asyncpg.Record]", settings: DatabaseSettings) -> AsyncIterator[Connection[Any]]:
+async def acquire(pool: "asyncpg.Pool[Record]", settings: DatabaseSettings) -> AsyncIterator[Connection]:
     """A connection of the pool.
 
     Raises:
         ResourceExhausted: none became free in time.
+        DatabaseUnavailable: none could be made.
     """
     try:
         connection = await pool.acquire(timeout=settings.acquire_timeout)
-    except TimeoutError:
-        if pool.get_size() - pool.get_idle_size() >= pool.get_max_size():
+    except Exception as error:
+        if isinstance(error, TimeoutError) and not pool.get_idle_size() and pool.get_size() >= pool.get_max_size():
             raise ResourceExhausted("all database connections are busy", retry_after_seconds=1.0) from None
-        raise
+        raise translate(error) from error
     try:
         yield connection
     finally:
         await pool.release(connection)
 
 
-async def close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+async def close(pool: "asyncpg.Pool[Record]") -> None:
     """Closes the pool, by force if a connection does not come back."""
     try:
         async with asyncio.timeout(5.0):

@@ -36,6 +36,11 @@ class Replica:
     pool: "asyncpg.Pool[Any]"
     lag: float | None = None
 
+    @property
+    def lag_bound(self) -> float:
+        """How far behind it may be now: the lag at the last check, and the time since."""
+        return (self.lag or 0.0) + 2 * CHECK_SECONDS
+
 
 class Replicas:
     """All standbys of one primary."""
@@ -62,17 +67,17 @@ class Replicas:
             await asyncio.gather(*watchers, return_exceptions=True)
             await asyncio.gather(*(pools.close(replica.pool) for replica in replicas))
 
-    def pick(self, consistency: Consistency) -> "asyncpg.Pool[Any] | None":
-        """The pool of a replica that can answer, in turn; None if the primary has to."""
+    def pick(self, consistency: Consistency) -> Replica | None:
+        """A replica that can answer, in turn; None if the primary has to."""
         if consistency.primary or not self._replicas:
             return None
         allowed = self._settings.replica_max_lag
         if consistency.max_staleness is not None:
             allowed = min(allowed, consistency.max_staleness - 2 * CHECK_SECONDS)
         usable = [replica for replica in self._replicas if replica.lag is not None and replica.lag <= allowed]
-        return usable[next(self._turn) % len(usable)].pool if usable else None
+        return usable[next(self._turn) % len(usable)] if usable else None
 
-    async def reflects(self, connection: pools.Connection[Any], token: CommitToken | None) -> bool:
+    async def reflects(self, connection: pools.Connection, token: CommitToken | None) -> bool:
         """Whether this standby has replayed the commit the token stands for, and all before it."""
         return token is None or bool(await connection.fetchval(REFLECTS, str(decode_token(token))))
 

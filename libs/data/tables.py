@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 T = TypeVar("T", bound="Table")
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,12 @@ class Locked(Generic[T]):
     def get(self, key: UUID) -> asyncpg.Record | None:
         return self._rows.get(key)
 
-    def items(self) -> Iterator[tuple[UUID, asyncpg.Record]]:
-        return iter(self._rows.items())
+    @property
+    def rows(self) -> Mapping[UUID, "Row"]:
+        """The rows by key; each has the table's locked columns and `locked_time`."""
+        return self._rows  # type: ignore[return-value]  # a record reads like a mapping
 
     def next_version(self, key: UUID) -> int:
         """The version the aggregate has once this transaction has committed."""
         version: int = self._rows[key]["version"]
         return version + 1
-
-
-Row = Mapping[str, Any]

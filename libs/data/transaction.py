@@ -27,6 +27,9 @@ from libs.data.tables import Locked, Table
 
 T = TypeVar("T", bound=Table)
 
+# A row as read: columns by name and by place.
+Record = asyncpg.Record
+
 # The xid is not assigned by this statement but read: the halt flag must be seen by a snapshot taken after the xid was
 # assigned, or Halt could not know whom to wait for.
 SEAL_RESULT = """
@@ -43,16 +46,24 @@ class Snapshot:
 
     Args:
         from_replica: where it reads.
+        lag_seconds: how far the replica may be behind; 0 on the primary.
     """
 
-    def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", *, from_replica: bool) -> None:
+    def __init__(
+        self,
+        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        *,
+        from_replica: bool = False,
+        lag_seconds: float = 0.0,
+    ) -> None:
         self._connection = connection
         self.from_replica = from_replica
+        self.lag_seconds = lag_seconds
 
-    async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+    async def fetch(self, sql: str, *arguments: object) -> list[Record]:
         return await self._connection.fetch(sql, *arguments)
 
-    async def fetchrow(self, sql: str, *arguments: object) -> asyncpg.Record | None:
+    async def fetchrow(self, sql: str, *arguments: object) -> Record | None:
         return await self._connection.fetchrow(sql, *arguments)
 
     async def fetchval(self, sql: str, *arguments: object) -> Any:
@@ -64,7 +75,7 @@ class Transaction(Snapshot):
     everything done under the lock before."""
 
     def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
-        super().__init__(connection, from_replica=False)
+        super().__init__(connection)
         self._locked: dict[Table, Locked[Any]] = {}
         self._additions: dict[Counter, dict[Key, int]] = {}
         self._events: list[Event] = []

@@ -1,0 +1,76 @@
+"""Whether a counter equals its rows, and setting it right. Derived from the counter's declaration alone."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from libs.data.counters import Counter, Key
+from libs.data.errors import NotFound
+from libs.data.events import Event
+from libs.data.transaction import Snapshot, Transaction
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A counter and its rows at one moment."""
+
+    counter: int
+    counted: int
+
+    @property
+    def consistent(self) -> bool:
+        return self.counter == self.counted
+
+
+async def verify(snapshot: Snapshot, counter: Counter, key: Key) -> Verification:
+    """Compares counter and rows in the one snapshot of one statement. Counts rows: not for a request path.
+
+    Raises:
+        NotFound: there is no such resource.
+    """
+    row = await snapshot.fetchrow(counter.verify_sql, *key)
+    if row is None or row["counter"] is None:
+        raise NotFound(f"there is no {counter.resource} {counter.resource_id(key)}")
+    verification = Verification(row["counter"], row["counted"])
+    if not verification.consistent:
+        log.error(
+            "counter_discrepancy",
+            severity="MEDIUM",
+            counter=counter.name,
+            resource_id=counter.resource_id(key),
+            counter_value=verification.counter,
+            counted_value=verification.counted,
+        )
+    return verification
+
+
+AUDIT = """
+INSERT INTO operations.counter_repairs (counter, resource_id, counter_value, counted_value) VALUES ($1, $2, $3, $4)
+"""
+
+
+async def repair(tx: Transaction, counter: Counter, key: Key) -> Verification:
+    """Sets a wrong counter to what the rows say, under the aggregate's lock, with an audit row and an event.
+
+    Returns:
+        What was found before; nothing was written if it was consistent.
+    """
+    locked = await tx.lock(counter.aggregate, [key[0]])
+    if key[0] not in locked:
+        raise NotFound(f"there is no {counter.resource} {counter.resource_id(key)}")
+    found = await verify(tx, counter, key)
+    if not found.consistent:
+        await tx.execute(counter.repair_sql, *key, found.counted)
+        await tx.execute(AUDIT, counter.name, counter.resource_id(key), found.counter, found.counted)
+        payload = {
+            "severity": "MEDIUM",
+            "counter": counter.name,
+            "counter_value": found.counter,
+            "counted_value": found.counted,
+            "counters": {counter.name: {counter.resource_id(key): found.counted}},
+        }
+        kind = f"{counter.aggregate.aggregate}.counter_repaired"
+        tx.emit([Event(kind, key[0], locked.next_version(key[0]), payload)])
+    return found

@@ -1,0 +1,103 @@
+"""The one way to sign and to withdraw: unary, batched or streamed, everything meets in one lane in order of arrival."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import cast
+
+import structlog
+from tally.petition.v1 import petition_service_pb2 as messages
+
+from libs.data.database import Committed, Database
+from libs.data.errors import InvalidInput, TallyError
+from libs.data.group_commit import GroupCommit
+from libs.rpc.validation import violations
+from services.petition import convert, store
+from services.petition.errors import AlreadySigned
+from services.petition.model import Command, Sign, Signed, Withdraw, Withdrawn
+from services.petition.settings import PetitionSettings
+
+log = structlog.get_logger(__name__)
+
+
+class Signing:
+    """Takes signatures and withdrawals on and answers each after its commit."""
+
+    def __init__(self, database: Database, settings: PetitionSettings) -> None:
+        self._lane: GroupCommit[Command, Signed | Withdrawn] = GroupCommit(
+            database,
+            store.sign_and_withdraw,
+            name="petition.signatures",
+            max_batch=settings.petition_max_batch,
+            max_queue=settings.petition_max_queue,
+        )
+        self._window = settings.petition_stream_window
+
+    async def drain(self) -> None:
+        """Refuses what comes from now on and waits until everything taken on is answered."""
+        await self._lane.drain()
+
+    async def sign(self, command: Sign) -> Committed[Signed]:
+        try:
+            return cast("Committed[Signed]", await self._lane.submit(command))
+        except AlreadySigned as duplicate:
+            _log_duplicate(duplicate)
+            raise
+
+    async def withdraw(self, command: Withdraw) -> Committed[Withdrawn]:
+        return cast("Committed[Withdrawn]", await self._lane.submit(command))
+
+    async def sign_each(self, requests: Sequence[messages.CoSignRequest]) -> list[messages.CoSignResult]:
+        """One result a request, in order. A request that is bad, or fails, fails alone."""
+        commands: list[Sign] = []
+        refused: dict[int, TallyError] = {}
+        for place, request in enumerate(requests):
+            if bad := violations(request, f"requests[{place}]."):
+                refused[place] = InvalidInput(bad)
+            else:
+                commands.append(convert.to_sign(request))
+        outcomes = iter(await self._lane.submit_many(commands))
+        return [self._result(refused[n] if n in refused else next(outcomes)) for n in range(len(requests))]
+
+    async def sign_stream(
+        self, requests: AsyncIterator[messages.CoSignRequest]
+    ) -> AsyncIterator[messages.CoSignResult]:
+        """One result a request, in order, with at most a window of signatures in flight: the sender waits for the rest.
+
+        A stream that ends early, by either side, leaves what was taken on to commit.
+        """
+        in_flight: deque[asyncio.Task[messages.CoSignResult]] = deque()
+        reader: asyncio.Task[messages.CoSignRequest] | None = None
+        upcoming = aiter(requests)
+        try:
+            while True:
+                if reader is None and len(in_flight) < self._window:
+                    reader = asyncio.ensure_future(anext(upcoming))
+                waiting = {task for task in (reader, in_flight[0] if in_flight else None) if task is not None}
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                while in_flight and in_flight[0].done():
+                    yield in_flight.popleft().result()
+                if reader is not None and reader.done():
+                    request, reader = reader.result(), None
+                    in_flight.append(asyncio.create_task(self._sign_one(request)))
+        except StopAsyncIteration:
+            for task in in_flight:
+                yield await task
+        finally:
+            for pending in (reader, *in_flight):
+                if pending is not None:
+                    pending.cancel()
+
+    async def _sign_one(self, request: messages.CoSignRequest) -> messages.CoSignResult:
+        (result,) = await self.sign_each([request])
+        return result
+
+    def _result(self, outcome: Committed[Signed | Withdrawn] | TallyError) -> messages.CoSignResult:
+        if isinstance(outcome, AlreadySigned):
+            _log_duplicate(outcome)
+        return convert.to_co_sign_result(cast("Committed[Signed] | TallyError", outcome))
+
+
+def _log_duplicate(duplicate: AlreadySigned) -> None:
+    """For fraud detection, which reads the logs: who tried to sign again, and what they signed before."""
+    log.info("duplicate_co_sign", **duplicate.metadata)
