@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from libs.data.catalog import COUNTERS
 from tests.contract.sources import ROOT, python_files, shown, strings
 
 SQL = re.compile(
@@ -16,6 +17,16 @@ SQL = re.compile(
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 SPEAKS_SQL = ("libs/data/", "libs/devstack/", "libs/jobs/")
+# The one module that changes a counter, and the history of the schema, whose back-fills are frozen.
+CHANGES_COUNTERS = ("libs/data/counters.py", "libs/data/migrations/versions/")
+COUNTER_COLUMNS = sorted({counter.column for counter in COUNTERS.values()})
+SETS_A_COUNTER = re.compile(
+    rf"\bset\b(?!.*\bselect\b).*?(\b({'|'.join(COUNTER_COLUMNS)})\b|\{{\}})\s*=", re.IGNORECASE | re.DOTALL
+)
+# Of a stored table, which has a schema in its name; what a statement itself changed may be counted.
+COUNTS_ROWS = re.compile(
+    r"\bcount\s*\(\s*(\*|1)\s*\)((?!\bfrom\b).)*\bfrom\s+(\w+\.\w+|\{\})", re.IGNORECASE | re.DOTALL
+)
 PARTS_OF_A_SERVICE = {"__main__.py", "settings.py", "service.py"}
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc", "base"}
 
@@ -67,6 +78,32 @@ def test_the_search_for_sql_recognises_a_statement(text: str) -> None:
 @pytest.mark.parametrize("text", ["the petition was updated", "select a petition", "copied from the request"])
 def test_the_search_for_sql_leaves_prose_alone(text: str) -> None:
     assert not SQL.search(text)
+
+
+def matching(pattern: re.Pattern[str], *folders: str, but: tuple[str, ...]) -> list[str]:
+    return [
+        f"{shown(path)}:{line}"
+        for path in python_files(*folders)
+        if not shown(path).startswith(but)
+        for line, text in strings(path)
+        if pattern.search(text)
+    ]
+
+
+def test_a_counter_is_changed_by_the_counter_module_alone() -> None:
+    assert not matching(SETS_A_COUNTER, "libs", "services", but=CHANGES_COUNTERS)
+    assert matching(SETS_A_COUNTER, "libs/data", but=())
+
+
+@pytest.mark.parametrize("column", COUNTER_COLUMNS)
+def test_the_search_for_changes_of_counters_recognises_one(column: str) -> None:
+    assert SETS_A_COUNTER.search(f"UPDATE t SET state = $1, {column} = {column} + 1 WHERE id = $2")
+    assert not SETS_A_COUNTER.search(f"SELECT {column} FROM t WHERE {column} = $1")
+
+
+def test_rows_are_counted_to_verify_a_counter_and_never_to_answer_a_request() -> None:
+    assert not matching(COUNTS_ROWS, "services", "libs/data", "libs/rpc", but=CHANGES_COUNTERS)
+    assert matching(COUNTS_ROWS, "libs/data", but=())
 
 
 @pytest.mark.parametrize("service", service_folders(), ids=lambda path: path.name)

@@ -178,7 +178,6 @@ def test_a_service_logs_in_as_itself_by_a_secret_that_is_not_here(objects: list[
         env = environment(deployment, config)
         secret = {"name": "tally-database", "key": f"{service}-url"}
         assert env["TALLY_DATABASE_URL"] == {"secretKeyRef": secret}
-        assert env["TALLY_DATABASE_ROLE"] == f"tally_{service}"
 
 
 def test_what_a_migration_needs_is_applied_before_the_services(objects: list[Manifest]) -> None:
