@@ -82,7 +82,7 @@ class Database:
         remaining = _time_left()
         task = asyncio.create_task(self._attempts(work, while_halted, remaining), context=copy_context())
         self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
+        task.add_done_callback(self._finished)
         return await asyncio.shield(task)
 
     async def read(
@@ -125,6 +125,11 @@ class Database:
         """Waits until no write is in flight."""
         while self._in_flight:
             await asyncio.wait(self._in_flight)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._in_flight.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at here, because a caller that was cancelled no longer does
 
     async def _attempts(
         self, work: Callable[[Transaction], Awaitable[R]], while_halted: bool, remaining: float | None

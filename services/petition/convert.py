@@ -43,11 +43,13 @@ def to_withdraw(request: messages.WithdrawCoSignRequest) -> model.Withdraw:
     return model.Withdraw(parse_id(request.petition_id), parse_id(request.user_id), parse_id(request.request_id))
 
 
-def to_new_petition(message: resources.Petition, default_thresholds: tuple[int, ...]) -> model.NewPetition:
-    """The petition asked for; thresholds it does not name are its type's."""
-    thresholds = tuple(message.escalation_thresholds) or default_thresholds
+def to_new_petition(message: resources.Petition) -> model.NewPetition:
     return model.NewPetition(
-        message.title, message.body, message.petition_type, parse_id(message.submitter_id), tuple(sorted(thresholds))
+        message.title,
+        message.body,
+        message.petition_type,
+        parse_id(message.submitter_id),
+        tuple(sorted(message.escalation_thresholds)),
     )
 
 

@@ -115,7 +115,7 @@ class Escalation:
 
 @dataclass(frozen=True, slots=True)
 class NewPetition:
-    """A petition to be created."""
+    """A petition to be created; without thresholds it gets those of its type."""
 
     title: str
     body: str

@@ -34,9 +34,9 @@ class PetitionService(PetitionServiceServicer):
     async def CreatePetition(
         self, request: messages.CreatePetitionRequest, context: Context
     ) -> messages.CreatePetitionResponse:
-        defaults = self._settings.default_thresholds(request.petition.petition_type)
-        new = convert.to_new_petition(request.petition, defaults)
-        committed = await self._database.write(lambda tx: store_petitions.create(tx, new, parse_id(request.request_id)))
+        new, request_id = convert.to_new_petition(request.petition), parse_id(request.request_id)
+        defaults = self._settings.default_thresholds(new.petition_type)
+        committed = await self._database.write(lambda tx: store_petitions.create(tx, new, defaults, request_id))
         petition, token, replayed = convert.first_answer(committed)
         return messages.CreatePetitionResponse(
             petition=convert.to_petition(petition), commit_token=token, replayed=replayed

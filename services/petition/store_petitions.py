@@ -62,13 +62,14 @@ RETURNING {COLUMNS}
 """
 
 
-async def create(tx: Transaction, new: NewPetition, request_id: UUID) -> Petition | Replay[Petition]:
+async def create(
+    tx: Transaction, new: NewPetition, default_thresholds: tuple[int, ...], request_id: UUID
+) -> Petition | Replay[Petition]:
     replay = await CREATIONS.claim(tx, request_id, new)
     if replay is not None:
         return replay
-    row = await tx.fetchrow(
-        CREATE, new_id(), new.title, new.body, new.petition_type, new.submitter_id, sorted(new.escalation_thresholds)
-    )
+    thresholds = sorted(new.escalation_thresholds or default_thresholds)
+    row = await tx.fetchrow(CREATE, new_id(), new.title, new.body, new.petition_type, new.submitter_id, thresholds)
     assert row is not None
     petition = to_petition(row)
     counters = {CO_SIGNERS.name: {str(petition.petition_id): 0}}

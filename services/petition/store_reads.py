@@ -52,6 +52,7 @@ UNION ALL
    AND (signature_rank, petition_id) < (least($1::bigint, 128)::integer, $2::uuid)
  ORDER BY signature_rank DESC, petition_id DESC
  LIMIT $3)
+ORDER BY signature_rank DESC, co_signer_count DESC, petition_id DESC
 LIMIT $3
 """
 ABOVE_ALL = 2**31 - 1
