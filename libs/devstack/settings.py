@@ -15,20 +15,17 @@ SOURCE_ROOT = Path(__file__).resolve().parent.parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service of the stack: `python -m services.<name>`, on the port base plus its offset."""
+    """A service of the stack: `python -m <module>`, on the port base plus its offset."""
 
     name: str
     offset: int
-
-    @property
-    def module(self) -> str:
-        return f"services.{self.name}"
+    module: str
 
 
 SERVICES = (
-    Service("petition", 0),
-    Service("aggregator", 4),
-    Service("operations", 5),
+    Service("petition", 0, "services.petition"),
+    Service("aggregator", 4, "services.aggregator"),
+    Service("operations", 5, "services.operations"),
 )
 
 
