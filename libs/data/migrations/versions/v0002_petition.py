@@ -24,7 +24,7 @@ CREATE TABLE petition.petition_submissions (
 ) WITH (fillfactor = 70, toast_tuple_target = 256);
 
 -- The signatures that stand. No foreign key: every insert holds the petition's row lock, petitions are never deleted, and a
--- trigger a row is a quarter of the cost of a bulk insert.
+-- trigger a row adds a quarter to the cost of a bulk insert (docs/decisions/0102).
 CREATE TABLE petition.co_signs (
     petition_id     uuid        NOT NULL,
     user_id         uuid        NOT NULL,
