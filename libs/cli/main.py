@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 import sys
 
+import structlog
 import typer
 
 import libs.cli
@@ -29,6 +30,7 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Runs the command; an expected failure is one message and exit status 1."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for answers
     try:
         build()()
     except DevstackError as error:

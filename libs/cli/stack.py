@@ -31,8 +31,7 @@ def up(as_json: Json = False) -> None:
     """Start Postgres and every service in the background, and wait until all are healthy."""
     settings = StackSettings()
     started_at = time.monotonic()
-    with errors.status("starting …") if errors.is_terminal else ExitStack():
-        started = local_stack.up(settings, progress=lambda text: errors.print(f"  {text}", style="dim"))
+    started = local_stack.up(settings, progress=lambda text: errors.print(f"  {text}", style="dim"))
     answer = stack_status(settings)
     if as_json:
         print_json(answer)
@@ -63,6 +62,7 @@ def status(as_json: Json = False) -> None:
             console.print(f"The last start failed: {answer.detail}", markup=False)
     else:
         console.print(_table(answer))
+        _print_remarks(answer)
         if answer.phase != "running":
             console.print(f"{answer.phase} {answer.detail}")
     raise typer.Exit(exit_status(answer))
@@ -117,14 +117,22 @@ def _table(answer: StackStatus) -> Table:
     if answer.supervisor is not None:
         table.add_row("supervisor", "-", "[green]runs", "-", str(answer.supervisor.pid))
     if answer.database_url:
-        table.caption = f"database {without_password(answer.database_url)}"
-        table.caption_justify = "left"
+        table.add_section()
+        table.add_row("database", without_password(answer.database_url))
     return table
 
 
 def _health(program: ProgramStatus) -> str:
-    health = "[green]healthy[/]" if program.healthy else f"[red]{program.problem}[/]"
-    return f"{health} (was {program.last_exit})" if program.last_exit else health
+    return "[green]healthy" if program.healthy else "[red]unhealthy"
+
+
+def _print_remarks(answer: StackStatus) -> None:
+    """What the table has no room for: why something is unhealthy, and how it ended the last time."""
+    for name, program in answer.programs().items():
+        if program.problem:
+            console.print(f"{name}: {program.problem}", markup=False)
+        if program.last_exit:
+            console.print(f"{name} was restarted {program.restarts} times, last {program.last_exit}", markup=False)
 
 
 def without_password(url: str) -> str:

@@ -41,7 +41,7 @@ def up(settings: StackSettings, progress: Progress = lambda _: None) -> bool:
         else:
             supervisor = None
         try:
-            _wait_until_healthy(settings, supervisor, progress)
+            _wait_until_healthy(settings, supervisor, progress if started else lambda _: None)
         except BaseException:
             if supervisor is not None:
                 _end_own(supervisor, settings)

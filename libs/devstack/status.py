@@ -115,7 +115,8 @@ def _database_problem(url: str) -> str | None:
         with psycopg.connect(url, connect_timeout=_ANSWER_SECONDS) as connection:
             connection.execute("SELECT 1")
     except psycopg.Error as error:
-        return str(error).strip().splitlines()[0]
+        # libpq puts the attempt first and the reason last.
+        return str(error).strip().splitlines()[-1].rpartition("failed: ")[2]
     return None
 
 

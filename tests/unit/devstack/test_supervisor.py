@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 
-from libs.devstack.postgres import free_port
+from libs.devstack.postgres import free_port, remove_home
 from libs.devstack.settings import Service, StackSettings
 from libs.devstack.state import StackState
 from libs.devstack.supervisor import Supervisor
@@ -96,3 +96,4 @@ async def test_a_stop_in_the_middle_of_the_start_leaves_nothing_running() -> Non
         assert supervisor.cluster is not None
         assert not supervisor.cluster.answers()
         supervisor.cluster.destroy()
+        remove_home(Path(folder))

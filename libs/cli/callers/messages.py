@@ -1,0 +1,101 @@
+"""The requests callers send, made before the clock starts, and what their answers say."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from typing import Any, NamedTuple
+
+import grpc.aio
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from tally.aggregator.v1 import aggregator_pb2, aggregator_service_pb2
+from tally.aggregator.v1.aggregator_service_pb2_grpc import AggregatorServiceStub
+from tally.petition.v1 import petition_service_pb2
+from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
+
+from libs.cli.callers.orders import Order
+
+CO_SIGNERS = "petition.co_signers"
+_IDS_AT_ONCE = 4096
+
+
+def random_ids() -> Iterator[str]:
+    """UUIDs (version 4) without end, some 0.4 µs each: user ids are random, and the client must not be what is measured."""
+    while True:
+        digits = os.urandom(16 * _IDS_AT_ONCE).hex()
+        for start in range(0, len(digits), 32):
+            d = digits[start : start + 32]
+            yield f"{d[:8]}-{d[8:12]}-4{d[13:16]}-8{d[17:20]}-{d[20:]}"
+
+
+def requests(order: Order) -> Iterator[Message]:
+    """The order's requests, without end: every user signs once, and the resources take turns."""
+    ids = random_ids()
+    resources = cycle(order.resources)
+    match order.method:
+        case "CoSign":
+            new = petition_service_pb2.CoSignRequest
+            while True:
+                yield new(petition_id=next(resources), user_id=next(ids), request_id=next(ids))
+        case "BatchCoSign":
+            new = petition_service_pb2.CoSignRequest
+            while True:
+                signatures = [
+                    new(petition_id=next(resources), user_id=next(ids), request_id=next(ids))
+                    for _ in range(order.batch)
+                ]
+                yield petition_service_pb2.BatchCoSignRequest(requests=signatures)
+        case "GetCoSignerCount":
+            yield from cycle([petition_service_pb2.GetCoSignerCountRequest(petition_id=r) for r in order.resources])
+        case "GetCounter":
+            keys = [aggregator_pb2.CounterKey(counter=CO_SIGNERS, resource_id=r) for r in order.resources]
+            yield from cycle([aggregator_service_pb2.GetCounterRequest(key=key) for key in keys])
+        case "BatchGetCounters":
+            keys = [aggregator_pb2.CounterKey(counter=CO_SIGNERS, resource_id=next(resources)) for _ in range(order.batch)]
+            yield from cycle([aggregator_service_pb2.BatchGetCountersRequest(keys=keys)])
+
+
+class Call(NamedTuple):
+    """How a method is called, and how many items of an answer failed, by code and reason (None: an answer cannot)."""
+
+    stub: Callable[[grpc.aio.Channel], Any]
+    failures: Callable[[Any], Counter[str]] | None = None
+
+
+def _petition(method: str) -> Callable[[grpc.aio.Channel], Any]:
+    return lambda channel: getattr(PetitionServiceStub(channel), method)
+
+
+def _aggregator(method: str) -> Callable[[grpc.aio.Channel], Any]:
+    return lambda channel: getattr(AggregatorServiceStub(channel), method)
+
+
+def _failed_items(answer: Any) -> Counter[str]:
+    return Counter(_reason_of(result.error) for result in answer.results if result.HasField("error"))
+
+
+CALLS = {
+    "CoSign": Call(_petition("CoSign")),
+    "BatchCoSign": Call(_petition("BatchCoSign"), _failed_items),
+    "GetCoSignerCount": Call(_petition("GetCoSignerCount")),
+    "GetCounter": Call(_aggregator("GetCounter")),
+    "BatchGetCounters": Call(_aggregator("BatchGetCounters"), _failed_items),
+}
+
+
+def reason(error: grpc.aio.AioRpcError) -> str:
+    """Code and reason of a call that failed, such as `ALREADY_EXISTS ALREADY_SIGNED`."""
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            return _reason_of(status_pb2.Status.FromString(value))
+    return str(error.code().name)
+
+
+def _reason_of(status: status_pb2.Status) -> str:
+    info = error_details_pb2.ErrorInfo()
+    code = next((c.name for c in grpc.StatusCode if c.value[0] == status.code), str(status.code))
+    for detail in status.details:
+        if detail.Unpack(info):
+            return f"{code} {info.reason}"
+    return code
