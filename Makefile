@@ -19,6 +19,7 @@ ARGS ?=
 WORKERS ?= 2
 JUNIT ?=
 
+export BUF_CACHE_DIR := $(CURDIR)/$(BUILD)/buf
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .PHONY: help

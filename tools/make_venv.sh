@@ -46,6 +46,7 @@ if ! { usable "$venv/bin/python" && "$venv/bin/python" -m pip --version; } >/dev
 fi
 
 follow_pip_settings
+mkdir -p "${UV_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/uv}" 2>/dev/null || export UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@"; }
 
 uv_pin=$(mktemp)

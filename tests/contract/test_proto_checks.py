@@ -1,6 +1,7 @@
 """The checks of the protos work offline, look at our files only, and do fail when they should."""
 
 import gzip
+import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,10 @@ BASELINE = ROOT / "protos" / "baseline.binpb.gz"
 def buf(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("buf")
     return subprocess.run(
-        [str(program), *map(str, arguments), "--config", str(ROOT / "buf.yaml")], capture_output=True, text=True
+        [str(program), *map(str, arguments), "--config", str(ROOT / "buf.yaml")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "BUF_CACHE_DIR": str(ROOT / ".build" / "buf")},
     )
 
 
