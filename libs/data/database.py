@@ -155,7 +155,7 @@ class Database:
                 token = await transaction.seal(while_halted=while_halted)
             except BaseException as error:
                 await _roll_back(connection)
-                if isinstance(error, RETRYABLE | TallyError) or not isinstance(error, Exception):
+                if isinstance(error, (*RETRYABLE, TallyError)) or not isinstance(error, Exception):
                     raise
                 raise _logged(error) from error
             await _commit(connection)
