@@ -36,6 +36,7 @@ follow_pip_settings() {
     if [ -n "$index" ]; then export UV_DEFAULT_INDEX="$index"; fi
   fi
   if [ -z "${SSL_CERT_FILE:-}" ] && [ -f "${PIP_CERT:-}" ]; then export SSL_CERT_FILE="$PIP_CERT"; fi
+  export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}"
 }
 
 rm -f "$stamp"
