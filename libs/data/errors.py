@@ -7,6 +7,7 @@ never quote the database driver.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 
 class TallyError(Exception):
@@ -25,6 +26,12 @@ class TallyError(Exception):
         self.metadata = dict(metadata or {})
         if reason is not None:
             self.reason = reason
+
+    def __copy__(self) -> Self:
+        """The same error to raise to another caller, without traceback or cause; whatever a subclass's `__init__` takes."""
+        twin = type(self).__new__(type(self), *self.args)
+        twin.__dict__.update(self.__dict__)
+        return twin
 
 
 @dataclass(frozen=True, slots=True)
