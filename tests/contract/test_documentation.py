@@ -1,0 +1,34 @@
+"""What the documents point at exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.contract.sources import ROOT
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@pytest.fixture(params=DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def document(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+def test_links_lead_to_files_of_the_repository(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)[^)]*\)", document.read_text())
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_make_targets_exist(document: Path) -> None:
+    named = re.findall(r"(?:^|`)make ((?:[a-z-]+ ?)+)", document.read_text(), re.MULTILINE)
+    missing = {target for words in named for target in words.split() if target not in TARGETS}
+    assert not missing
+
+
+def test_every_make_target_is_listed_by_make_help() -> None:
+    rules = re.findall(r"^([a-z-]+):(?!=)(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    internal = {"proto-image", "grpcurl-if-possible"}
+    assert {name for name, rest in rules if " ## " not in rest} == internal
