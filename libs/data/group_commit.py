@@ -7,11 +7,12 @@ alone goes at once. Order of arrival is kept.
 import asyncio
 import copy
 import time
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 
@@ -20,6 +21,7 @@ from libs.data.deadlines import current_deadline
 from libs.data.driver_errors import command_at_fault
 from libs.data.errors import DeadlineExceeded, Halted, Internal, ResourceExhausted, TallyError, Unavailable
 from libs.data.transaction import Transaction
+from libs.telemetry.instruments import gauge_by, histogram
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +29,27 @@ C = TypeVar("C")
 R = TypeVar("R")
 
 Work = Callable[[Transaction, Sequence[C]], Awaitable[Sequence[R | TallyError]]]
+
+BATCH_SIZE = histogram(
+    "tally.group_commit.batch_size",
+    "{command}",
+    "Commands that shared one transaction.",
+    bounds=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
+)
+TRANSACTION_DURATION = histogram(
+    "tally.group_commit.duration",
+    "s",
+    "From taking a batch off the queue to its outcome.",
+    bounds=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+)
+_lanes: "weakref.WeakSet[GroupCommit[Any, Any]]" = weakref.WeakSet()
+gauge_by(
+    "tally.group_commit.queue_depth",
+    "{command}",
+    "Commands waiting for the next transaction.",
+    "lane",
+    lambda: {lane.name: lane.queue_depth for lane in list(_lanes)},
+)
 
 # Failures that no single command causes: trying halves apart would only fail twice.
 _EVERYBODYS = (Halted, Unavailable, DeadlineExceeded, ResourceExhausted)
@@ -54,15 +77,15 @@ class GroupCommit(Generic[C, R]):
     ) -> None:
         self._database = database
         self._work = work
-        self._name = name
+        self.name = name
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._waiting: deque[_Submission[C, R]] = deque()
         self._waiting_commands = 0
         self._lane: asyncio.Task[None] | None = None
         self._closed = False
-        self.batches = 0
-        self.commands = 0
+        self._attributes = {"lane": name}
+        _lanes.add(self)
 
     @property
     def queue_depth(self) -> int:
@@ -134,9 +157,10 @@ class GroupCommit(Generic[C, R]):
 
     async def _commit(self, batch: Sequence[_Submission[C, R]]) -> None:
         commands = [command for submission in batch for command in submission.commands]
+        began = time.perf_counter()
         outcomes = await self._outcomes(commands)
-        self.batches += 1
-        self.commands += len(commands)
+        TRANSACTION_DURATION.record(time.perf_counter() - began, self._attributes)
+        BATCH_SIZE.record(len(commands), self._attributes)
         start = 0
         for submission in batch:
             end = start + len(submission.commands)
@@ -151,11 +175,11 @@ class GroupCommit(Generic[C, R]):
         except Exception as error:
             cause = error.__cause__ if isinstance(error, TallyError) and error.__cause__ else error
             if len(commands) > 1 and not isinstance(error, _EVERYBODYS) and command_at_fault(cause):
-                log.warning("batch_split", lane=self._name, commands=len(commands), error=type(cause).__name__)
+                log.warning("batch_split", lane=self.name, commands=len(commands), error=type(cause).__name__)
                 middle = len(commands) // 2
                 return [*await self._outcomes(commands[:middle]), *await self._outcomes(commands[middle:])]
             if not isinstance(error, TallyError):
-                log.exception("lane_failed", lane=self._name)
+                log.exception("lane_failed", lane=self.name)
             return [_for_caller(error) for _ in commands]
         results: Sequence[R | TallyError] = committed.value
         assert len(results) == len(commands), f"{len(results)} outcomes for {len(commands)} commands"

@@ -5,7 +5,7 @@ Before that, and where metrics are off, recording does nothing. Names follow Ope
 record once a batch, not once an item.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Observation, UpDownCounter
@@ -33,5 +33,14 @@ def gauge(name: str, unit: str, description: str, read: Callable[[], float]) -> 
 
     def observe(_: CallbackOptions) -> Iterable[Observation]:
         return [Observation(read())]
+
+    _meter.create_observable_gauge(name, [observe], unit, description)
+
+
+def gauge_by(name: str, unit: str, description: str, attribute: str, read: Callable[[], Mapping[str, float]]) -> None:
+    """Like `gauge`, for several values that differ in one attribute: `read` answers attribute value to value."""
+
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(value, {attribute: key}) for key, value in read().items()]
 
     _meter.create_observable_gauge(name, [observe], unit, description)
