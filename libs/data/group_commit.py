@@ -72,6 +72,8 @@ class GroupCommit(Generic[C, R]):
         max_queue: commands that may wait; more are refused.
     """
 
+    name: str
+
     def __init__(
         self, database: Database, work: Work[C, R], *, name: str, max_batch: int = 512, max_queue: int = 20_000
     ) -> None:
