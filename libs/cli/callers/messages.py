@@ -52,7 +52,9 @@ def requests(order: Order) -> Iterator[Message]:
             keys = [aggregator_pb2.CounterKey(counter=CO_SIGNERS, resource_id=r) for r in order.resources]
             yield from cycle([aggregator_service_pb2.GetCounterRequest(key=key) for key in keys])
         case "BatchGetCounters":
-            keys = [aggregator_pb2.CounterKey(counter=CO_SIGNERS, resource_id=next(resources)) for _ in range(order.batch)]
+            keys = [
+                aggregator_pb2.CounterKey(counter=CO_SIGNERS, resource_id=next(resources)) for _ in range(order.batch)
+            ]
             yield from cycle([aggregator_service_pb2.BatchGetCountersRequest(keys=keys)])
 
 

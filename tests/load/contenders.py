@@ -1,0 +1,131 @@
+"""The servers Tally is measured against: `python -m tests.load.contenders bare|chain|textbook`.
+
+All of them answer the same messages. They print the address they listen on and serve until they are terminated.
+"""
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import grpc.aio
+import uvloop
+from tally.aggregator.v1 import aggregator_service_pb2
+from tally.aggregator.v1.aggregator_service_pb2_grpc import (
+    AggregatorServiceServicer,
+    add_AggregatorServiceServicer_to_server,
+)
+from tally.petition.v1 import petition_pb2, petition_service_pb2
+from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceServicer, add_PetitionServiceServicer_to_server
+
+from libs.rpc.server import Composition, Registration, run
+from libs.rpc.settings import ServerSettings
+
+TEXTBOOK_SCHEMA = """
+CREATE SCHEMA textbook;
+CREATE TABLE textbook.petitions (petition_id uuid PRIMARY KEY, co_signer_count integer NOT NULL DEFAULT 0)
+    WITH (fillfactor = 70);
+CREATE TABLE textbook.co_signs (
+    petition_id uuid        NOT NULL REFERENCES textbook.petitions,
+    user_id     uuid        NOT NULL,
+    ordinal     integer     NOT NULL,
+    request_id  uuid        NOT NULL,
+    signed_time timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (petition_id, user_id)
+);
+"""
+
+
+class EmptyPetitions(PetitionServiceServicer):
+    """Answers nothing, as fast as it can be answered."""
+
+    async def CoSign(self, request: Any, context: Any) -> petition_service_pb2.CoSignResponse:
+        return petition_service_pb2.CoSignResponse()
+
+
+class EmptyCounters(AggregatorServiceServicer):
+    """The same for the aggregator's messages."""
+
+    async def GetCounter(self, request: Any, context: Any) -> aggregator_service_pb2.GetCounterResponse:
+        return aggregator_service_pb2.GetCounterResponse()
+
+
+class Textbook(PetitionServiceServicer):
+    """One transaction a call: lock the row, insert, count, commit."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def CoSign(self, request: Any, context: Any) -> petition_service_pb2.CoSignResponse:
+        async with self._pool.acquire() as connection, connection.transaction():
+            count = await connection.fetchval(
+                "SELECT co_signer_count FROM textbook.petitions WHERE petition_id = $1 FOR UPDATE", request.petition_id
+            )
+            count += 1
+            await connection.execute(
+                "INSERT INTO textbook.co_signs (petition_id, user_id, ordinal, request_id) VALUES ($1, $2, $3, $4)",
+                request.petition_id,
+                request.user_id,
+                count,
+                request.request_id,
+            )
+            await connection.execute(
+                "UPDATE textbook.petitions SET co_signer_count = $2 WHERE petition_id = $1", request.petition_id, count
+            )
+        co_sign = petition_pb2.CoSign(petition_id=request.petition_id, user_id=request.user_id, ordinal=count)
+        return petition_service_pb2.CoSignResponse(co_sign=co_sign, co_signer_count=count)
+
+
+async def serve_bare(*servicers: Any) -> None:
+    """grpc's own asynchronous server, with nothing around the handlers."""
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    for servicer in servicers:
+        add = (
+            add_PetitionServiceServicer_to_server
+            if isinstance(servicer, PetitionServiceServicer)
+            else add_AggregatorServiceServicer_to_server
+        )
+        add(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(f'{{"event": "serving", "address": "127.0.0.1:{port}"}}', flush=True)
+    await server.wait_for_termination()
+
+
+async def serve_textbook() -> None:
+    size = int(os.environ.get("TEXTBOOK_POOL", "8"))
+    # Nothing of a session is changed, so nothing needs resetting: a round trip less, for fairness.
+    async with asyncpg.create_pool(
+        os.environ["TALLY_DATABASE_URL"], min_size=size, max_size=size, connection_class=_Connection
+    ) as pool:
+        await serve_bare(Textbook(pool))  # type: ignore[abstract]  # one method is measured
+
+
+class _Connection(asyncpg.Connection):
+    def get_reset_query(self) -> str:
+        return ""
+
+
+@asynccontextmanager
+async def compose_chain(settings: ServerSettings) -> AsyncIterator[Composition]:
+    petitions = petition_service_pb2.DESCRIPTOR.services_by_name["PetitionService"]
+    servicer = EmptyPetitions()  # type: ignore[abstract]
+    yield Composition([Registration(add_PetitionServiceServicer_to_server, servicer, petitions)])
+
+
+def main() -> None:
+    match sys.argv[1]:
+        case "bare":
+            uvloop.run(serve_bare(EmptyPetitions(), EmptyCounters()))  # type: ignore[abstract]
+        case "chain":
+            run("chain", ServerSettings(), compose_chain)
+        case "textbook":
+            uvloop.run(serve_textbook())
+        case other:
+            sys.exit(f"no contender {other}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""What is measured: the rows of the table, and the bars between them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from libs.cli.callers.orders import Method
+
+Contender = Literal["bare", "chain", "textbook", "petition", "aggregator"]
+Data = Literal["none", "hot", "spread", "textbook", "full", "signed"]
+Figure = Literal["calls", "items", "p50", "p99"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of call to one contender.
+
+    Args:
+        data: which petitions the calls are about: `hot` is a new one a round, `spread` a thousand new ones, `signed` a new
+            one with some signatures, `full` the one that was filled before.
+        callers: concurrent ones; 0 stands for the number on the command line.
+    """
+
+    name: str
+    title: str
+    contender: Contender
+    method: Method
+    data: Data
+    callers: int = 0
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A figure of a row, by itself or as a multiple of another row's, and what it should be.
+
+    Args:
+        aim: a wish, not a promise: it depends on the machine.
+    """
+
+    row: str
+    figure: Figure
+    against: str | None
+    at_least: float | None = None
+    at_most: float | None = None
+    aim: bool = False
+
+    def met(self, value: float) -> bool:
+        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+
+    def __str__(self) -> str:
+        sign, bound = ("≥", self.at_least) if self.at_least is not None else ("≤", self.at_most)
+        unit = f" x {self.against}" if self.against else ("/s" if self.figure in ("calls", "items") else " s")
+        return f"{self.figure} {sign} {bound:,g}{unit}"
+
+
+THROUGHPUT = (
+    Row("bare", "bare server, empty CoSign", "bare", "CoSign", "none"),
+    Row("chain", "the same behind the chain", "chain", "CoSign", "none"),
+    Row("textbook", "textbook transaction, hot row", "textbook", "CoSign", "textbook"),
+    Row("hot", "CoSign, one petition", "petition", "CoSign", "hot"),
+    Row("spread", "CoSign, 1,000 petitions", "petition", "CoSign", "spread"),
+    Row("batch", "BatchCoSign of 500, one petition", "petition", "BatchCoSign", "hot", callers=4, batch=500),
+    Row("count", "GetCoSignerCount", "petition", "GetCoSignerCount", "signed"),
+    Row("lone-textbook", "textbook, a lone caller", "textbook", "CoSign", "textbook", callers=1),
+    Row("lone", "CoSign, a lone caller", "petition", "CoSign", "hot", callers=1),
+    Row("bare-counter", "bare server, empty GetCounter", "bare", "GetCounter", "none"),
+    Row("counter", "GetCounter from memory", "aggregator", "GetCounter", "signed"),
+    Row("counters", "BatchGetCounters of 500", "aggregator", "BatchGetCounters", "spread", callers=4, batch=500),
+)
+SIZE = (
+    Row("sign-empty", "CoSign, petition without signers", "petition", "CoSign", "hot"),
+    Row("sign-full", "CoSign, petition with many", "petition", "CoSign", "full"),
+    Row("count-empty", "GetCoSignerCount, without signers", "petition", "GetCoSignerCount", "hot"),
+    Row("count-full", "GetCoSignerCount, with many", "petition", "GetCoSignerCount", "full"),
+)
+ROWS = {row.name: row for row in (*THROUGHPUT, *SIZE)}
+
+BARS = (
+    Bar("chain", "calls", "bare", at_least=0.85),
+    Bar("hot", "calls", "bare", at_least=0.60),
+    Bar("hot", "calls", "textbook", at_least=3.5),
+    Bar("hot", "calls", "spread", at_least=0.95),
+    Bar("batch", "items", "hot", at_least=10),
+    Bar("batch", "items", None, at_least=60_000, aim=True),
+    Bar("lone", "p50", "lone-textbook", at_most=1.5),
+    Bar("counter", "calls", "bare-counter", at_least=0.85),
+    Bar("counters", "items", None, at_least=200_000),
+    Bar("sign-full", "p99", "sign-empty", at_most=1.3),
+    Bar("sign-full", "p99", None, at_most=0.150, aim=True),
+    Bar("count-full", "p99", "count-empty", at_most=1.3),
+    Bar("count-full", "p99", None, at_most=0.100, aim=True),
+)
