@@ -113,8 +113,11 @@ def sweep_dead_sessions() -> None:
     """Removes what sessions left behind that were killed before they could."""
     for folder in [*Path(tempfile.gettempdir()).glob(f"{_SESSION_PREFIX}*"), *_MEMORY.glob(f"{_SESSION_PREFIX}*")]:
         pid = folder.name.removeprefix(_SESSION_PREFIX).partition("-")[0]
-        if folder.stat().st_uid != os.geteuid() or not pid.isdecimal() or psutil.pid_exists(int(pid)):
+        if not pid.isdecimal() or psutil.pid_exists(int(pid)):
             continue
+        with contextlib.suppress(FileNotFoundError):  # another session sweeps too
+            if folder.stat().st_uid != os.geteuid():
+                continue
         for state in state_folders(folder):
             for home in (state / "postgres", fallback_home(state)):
                 leftovers.kill_and_wait(leftovers.postgres_processes(home / "primary"), grace=0)
