@@ -1,0 +1,114 @@
+"""The petition service as a process of its own, as it runs in production, on a port of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+import psutil
+
+from libs.devstack.postgres import free_port
+from tests.unit.devstack.waiting import wait_until
+
+# Ends with the test that started it, however that ends (Linux only). Not a `preexec_fn`: forking a process in which gRPC's
+# threads run can hang.
+_LAUNCH = """
+import ctypes, os, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, "-m", "services.petition"])
+"""
+
+
+class ServiceProcess:
+    """Started, killed and started again at one address.
+
+    Args:
+        settings: environment variables without their prefix, such as `lock_timeout="0.3"`.
+    """
+
+    def __init__(self, database_url: str, log: Path, **settings: str) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        self.log = log
+        self._environment = {
+            "TALLY_DATABASE_URL": database_url,
+            "TALLY_LISTEN": self.address,
+            "TALLY_METRICS_LISTEN": "",
+            "TALLY_LOG_CALL_RATIO": "0",
+            **{f"TALLY_{name.upper()}": value for name, value in settings.items()},
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._launches = 0
+
+    def start(self, *, wait: bool = True) -> None:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("TALLY_")}
+        self._launches = len(self.logged("serving"))
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _LAUNCH],
+                env={**inherited, **self._environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        if wait:
+            self.wait_until_serving()
+
+    def wait_until_serving(self) -> None:
+        wait_until(lambda: len(self.logged("serving")) > self._launches or not self.running)
+        assert self.running, self.log.read_text()[-4000:]
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """Leaves no process behind."""
+        if self.running:
+            self.kill()
+
+    def terminate(self) -> None:
+        """SIGTERM; does not wait."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> int:
+        """Its exit status."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    @property
+    def rss(self) -> int:
+        """Bytes of memory it has now."""
+        assert self._process is not None
+        resident: int = psutil.Process(self._process.pid).memory_info().rss
+        return resident
+
+    def logged(self, event: str) -> list[dict[str, object]]:
+        """The log lines of one event."""
+        if not self.log.exists():
+            return []
+        needle = f'"{event}"'.encode()
+        lines = [line for line in self.log.read_bytes().splitlines() if needle in line and line.startswith(b"{")]
+        return [entry for line in lines if (entry := orjson.loads(line)).get("event") == event]
+
+
+@contextmanager
+def petition_service(database_url: str, log: Path, **settings: str) -> Iterator[ServiceProcess]:
+    """A service that serves; killed at the end if it still runs."""
+    service = ServiceProcess(database_url, log, **settings)
+    try:
+        service.start()
+        yield service
+    finally:
+        service.close()
