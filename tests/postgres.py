@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -90,6 +91,8 @@ def new_cluster(state: Path, **settings: str) -> Cluster:
     """A cluster below the state folder; the session's processes share one copy of the programs, if they need a copy."""
     account = Account.for_postgres()
     installation = Installation.find().usable_by(account, postgres_home(session_folder(), account))
+    # Shared memory in files below the data folder, so that a killed test leaves nothing elsewhere.
+    settings = {"dynamic_shared_memory_type": "mmap", **settings}
     return Cluster.in_state_folder(state, port=free_port(), installation=installation, settings=settings)
 
 
@@ -113,15 +116,13 @@ def sweep_dead_sessions() -> None:
     """Removes what sessions left behind that were killed before they could."""
     for folder in [*Path(tempfile.gettempdir()).glob(f"{_SESSION_PREFIX}*"), *_MEMORY.glob(f"{_SESSION_PREFIX}*")]:
         pid = folder.name.removeprefix(_SESSION_PREFIX).partition("-")[0]
-        if not pid.isdecimal() or psutil.pid_exists(int(pid)):
-            continue
-        with contextlib.suppress(FileNotFoundError):  # another session sweeps too
-            if folder.stat().st_uid != os.geteuid():
+        with contextlib.suppress(FileNotFoundError):  # another session may be sweeping, too
+            if folder.stat().st_uid != os.geteuid() or not pid.isdecimal() or psutil.pid_exists(int(pid)):
                 continue
-        for state in state_folders(folder):
-            for home in (state / "postgres", fallback_home(state)):
-                leftovers.kill_and_wait(leftovers.postgres_processes(home / "primary"), grace=0)
-        remove_session(folder)
+            for state in state_folders(folder):
+                for home in (state / "postgres", fallback_home(state)):
+                    leftovers.stop_postgres(home / "primary")
+            remove_session(folder)
 
 
 def publish(path: Path, text: str) -> None:
@@ -140,6 +141,7 @@ def is_controller(config: pytest.Config) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     if is_controller(config):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
         server = SessionServer()
         config.add_cleanup(server.close)
 

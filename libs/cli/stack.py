@@ -39,6 +39,7 @@ def up(as_json: Json = False) -> None:
     took = f"started in {time.monotonic() - started_at:.1f} s" if started else "runs already"
     console.print(f"Tally {took}; data and logs are in {answer.state_dir}")
     console.print(_table(answer))
+    _print_remarks(answer)
     _print_examples(settings)
 
 
@@ -116,9 +117,6 @@ def _table(answer: StackStatus) -> Table:
         table.add_row(name, program.address, _health(program), str(program.restarts), str(program.pid or "-"))
     if answer.supervisor is not None:
         table.add_row("supervisor", "-", "[green]runs", "-", str(answer.supervisor.pid))
-    if answer.database_url:
-        table.add_section()
-        table.add_row("database", without_password(answer.database_url))
     return table
 
 
@@ -127,7 +125,9 @@ def _health(program: ProgramStatus) -> str:
 
 
 def _print_remarks(answer: StackStatus) -> None:
-    """What the table has no room for: why something is unhealthy, and how it ended the last time."""
+    """What the table has no room for: where the data is, why something is unhealthy, how it ended the last time."""
+    if answer.database_url:
+        console.print(f"database: {without_password(answer.database_url)}", markup=False)
     for name, program in answer.programs().items():
         if program.problem:
             console.print(f"{name}: {program.problem}", markup=False)

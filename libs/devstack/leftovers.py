@@ -1,6 +1,7 @@
 """Processes that outlived who started them, found by what they cannot hide."""
 
 import contextlib
+import signal
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,15 @@ def postgres_processes(data: Path) -> list[psutil.Process]:
             if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == data:
                 found.append(process)
     return found
+
+
+def stop_postgres(data: Path, grace: float = 10.0) -> None:
+    """Ends every Postgres process of a data folder: an immediate shutdown, which frees shared memory; then by force."""
+    processes = postgres_processes(data)
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGQUIT)
+    kill_and_wait(processes, grace)
 
 
 def kill_and_wait(processes: list[psutil.Process], grace: float) -> None:

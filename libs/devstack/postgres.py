@@ -167,17 +167,13 @@ class Cluster:
     def lock_file(self) -> Path:
         return self.data / "postmaster.pid"
 
-    def clear_leftovers(self, grace: float = 10.0) -> None:
+    def clear_leftovers(self) -> None:
         """Ends what still runs on the data folder, and removes a lock file that would keep Postgres from starting.
 
         Postgres takes a stale lock file for a live one when a process of the same user has its process id by now, as
         after a reboot. Otherwise the file stays: by it Postgres finds the shared memory of its killed predecessor.
         """
-        orphans = leftovers.postgres_processes(self.data)
-        for process in orphans:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGQUIT)
-        leftovers.kill_and_wait(orphans, grace)
+        leftovers.stop_postgres(self.data)
         with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
             if psutil.pid_exists(int(self.lock_file.read_text().splitlines()[0])):
                 self.lock_file.unlink()
