@@ -31,14 +31,15 @@ class Plan:
 
     Args:
         targets: addresses of the service, used in turn.
+        history: where the record goes.
         operations: of each caller; 0 for going on until told to stop.
         persistence: share of writes without a clear answer that are repeated.
     """
 
     targets: list[str]
     petition_ids: list[str]
-    history: str
     seed: str
+    history: str = ""
     callers: int = 64
     operations: int = 0
     users: int = 0

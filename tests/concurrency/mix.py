@@ -10,6 +10,10 @@ from tally.petition.v1 import petition_service_pb2 as messages
 
 Action = Literal["sign", "again", "withdraw", "batch", "stream", "cancel", "hurry"]
 
+# Everything a caller can do to one petition, and to many at a time.
+EVERYTHING: dict[Action, float] = {"sign": 8, "again": 2, "withdraw": 3, "batch": 1, "stream": 1}
+CROSSING: dict[Action, float] = {"batch": 6, "stream": 1, "sign": 2, "withdraw": 1}
+
 REGIONS = ("", "", "DE-BY", "DE-BE", "FR-75", "IT-25")
 
 
