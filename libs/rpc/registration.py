@@ -37,6 +37,7 @@ def add(
     wrapped = {
         name: _wrap(Method.of(descriptor, descriptor.methods_by_name[name]), handler, interceptors)
         for name, handler in recorder.handlers.items()
+        if _is_implemented(servicer, name)
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(descriptor.full_name, wrapped),))
     server.add_registered_method_handlers(descriptor.full_name, wrapped)
@@ -52,10 +53,22 @@ def compose(method: Method, handler: Handler, interceptors: Sequence[Interceptor
 
 def _wrap(method: Method, recorded: Any, interceptors: Sequence[Interceptor]) -> Any:
     key = f"{'stream' if method.streams_requests else 'unary'}_{'stream' if method.streams_responses else 'unary'}"
-    handler = compose(method, getattr(recorded, key), interceptors)
-    # grpc runs anything else as blocking code in a thread.
-    is_async = inspect.isasyncgenfunction if method.streams_responses else inspect.iscoroutinefunction
-    if not is_async(handler):
-        raise TypeError(f"the outermost handler of {method.path} must be an async function")
+    handler = getattr(recorded, key)
+    _check_async(method, handler)
+    handler = compose(method, handler, interceptors)
+    _check_async(method, handler)
     make = getattr(grpc, f"{key}_rpc_method_handler")
     return make(handler, recorded.request_deserializer, recorded.response_serializer)
+
+
+def _is_implemented(servicer: object, name: str) -> bool:
+    """What a servicer only inherits from generated code is left out: grpc then answers UNIMPLEMENTED by itself."""
+    return not getattr(type(servicer), name).__module__.endswith("_pb2_grpc")
+
+
+def _check_async(method: Method, handler: Handler) -> None:
+    """grpc would run anything else as blocking code in a thread."""
+    is_async = inspect.isasyncgenfunction if method.streams_responses else inspect.iscoroutinefunction
+    if not is_async(handler):
+        kind = "an async generator" if method.streams_responses else "a coroutine function"
+        raise TypeError(f"the handler of {method.path} must be {kind}")

@@ -27,6 +27,7 @@ from grpc_health.v1 import health_pb2_grpc
 from libs.rpc import reflection, registration
 from libs.rpc.health import Health
 from libs.rpc.interceptors import chain
+from libs.rpc.interceptors.draining import Draining
 from libs.rpc.settings import ServerSettings, UnsafeBindingError, split_address
 from libs.telemetry.calls import Calls
 from libs.telemetry.setup import telemetry
@@ -49,11 +50,13 @@ class Composition:
 
     Args:
         services: what to serve.
+        stop: awaited in order before the server stops accepting: ends the streams that would go on for ever.
         drain: awaited in order after the server stopped accepting and calls in flight have ended.
         ready: raises when the service cannot work now; polled, it drives health SERVING / NOT_SERVING.
     """
 
     services: Sequence[Registration]
+    stop: Sequence[Callable[[], Awaitable[None]]] = field(default=())
     drain: Sequence[Callable[[], Awaitable[None]]] = field(default=())
     ready: Callable[[], Awaitable[None]] | None = None
 
@@ -81,7 +84,8 @@ async def serving(name: str, settings: SettingsT, compose: Compose[SettingsT]) -
     async with compose(settings) as composition:
         server = grpc.aio.server(options=_options(settings))
         calls = Calls(settings.log_call_ratio)
-        interceptors = chain(settings, calls)
+        draining = Draining()
+        interceptors = chain(settings, calls, draining)
         names = [service.descriptor.full_name for service in composition.services]
         for service in composition.services:
             registration.add(server, service.add_to_server, service.servicer, service.descriptor, interceptors)
@@ -96,7 +100,7 @@ async def serving(name: str, settings: SettingsT, compose: Compose[SettingsT]) -
         try:
             yield Serving(name, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         finally:
-            await _drain(server, health, composition, settings)
+            await _drain(server, health, draining, composition, settings)
             for task in background:
                 task.cancel()
             await asyncio.wait(background)
@@ -129,18 +133,28 @@ async def _serve_until_signalled(name: str, settings: SettingsT, compose: Compos
         _log.info("stopped", service=name)
 
 
-async def _drain(server: grpc.aio.Server, health: Health, composition: Composition, settings: ServerSettings) -> None:
+async def _drain(
+    server: grpc.aio.Server, health: Health, draining: Draining, composition: Composition, settings: ServerSettings
+) -> None:
     started = time.monotonic()
     await health.stop()
     await asyncio.sleep(settings.drain_pause_seconds)
+    over = started + settings.drain_pause_seconds + settings.drain_seconds
+    for step in composition.stop:
+        await _finish(step, over)
+    draining.begin()
     await server.stop(settings.drain_seconds)
-    for finish in composition.drain:
-        remaining = max(1.0, settings.drain_pause_seconds + settings.drain_seconds - (time.monotonic() - started))
-        try:
-            async with asyncio.timeout(remaining):
-                await finish()
-        except Exception:
-            _log.exception("drain failed", step=getattr(finish, "__qualname__", repr(finish)))
+    for step in composition.drain:
+        await _finish(step, over)
+
+
+async def _finish(step: Callable[[], Awaitable[None]], over: float) -> None:
+    """Does one step of a drain, by that moment of the monotonic clock or within a second; what fails is logged."""
+    try:
+        async with asyncio.timeout(max(1.0, over - time.monotonic())):
+            await step()
+    except Exception:
+        _log.exception("drain failed", step=getattr(step, "__qualname__", repr(step)))
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:

@@ -16,6 +16,9 @@ from libs.data import errors
 
 DOMAIN = "tally"
 
+_MOST_FIELD_BYTES = 3_500
+_MOST_MESSAGE_CHARACTERS = 500
+
 CODES: dict[type[errors.TallyError], grpc.StatusCode] = {
     errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
@@ -41,20 +44,24 @@ def code_of(error: BaseException) -> grpc.StatusCode:
 def to_proto(error: BaseException) -> status_pb2.Status:
     """The `google.rpc.Status` of an error: what a unary call answers, and an item of a batch.
 
-    Of an exception that is not a TallyError nothing is told but that the server has a defect.
+    Of an exception that is not a TallyError nothing is told but that the server has a defect. A status travels in HTTP/2
+    headers, which clients take up to 8 KiB of: of very many bad fields the first are named, and the metadata
+    `omitted_fields` says how many were left out.
     """
     known = error if isinstance(error, errors.TallyError) else errors.Internal()
-    details: list[Message] = [
-        error_details_pb2.ErrorInfo(reason=known.reason, domain=DOMAIN, metadata=known.metadata),
-    ]
+    info = error_details_pb2.ErrorInfo(reason=known.reason, domain=DOMAIN, metadata=known.metadata)
+    details: list[Message] = [info]
     if isinstance(known, errors.InvalidInput):
-        details.append(_bad_request(known))
+        bad_request = _bad_request(known)
+        details.append(bad_request)
+        if omitted := len(known.violations) - len(bad_request.field_violations):
+            info.metadata["omitted_fields"] = str(omitted)
     retry_after = getattr(known, "retry_after_seconds", None)
     if retry_after is not None:
         delay = Duration()
         delay.FromNanoseconds(int(retry_after * 1e9))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-    status = status_pb2.Status(code=code_of(known).value[0], message=known.message)
+    status = status_pb2.Status(code=code_of(known).value[0], message=_shortened(known.message))
     for detail in details:
         packed = Any()
         packed.Pack(detail)
@@ -73,16 +80,21 @@ def code_name(status: status_pb2.Status) -> str:
 
 
 def _bad_request(error: errors.InvalidInput) -> error_details_pb2.BadRequest:
-    return error_details_pb2.BadRequest(
-        field_violations=[
-            error_details_pb2.BadRequest.FieldViolation(
-                field=violation.field, description=violation.description, reason=_rule_reason(violation.rule)
-            )
-            for violation in error.violations
-        ]
-    )
+    bad_request = error_details_pb2.BadRequest()
+    for violation in error.violations:
+        bad_request.field_violations.add(
+            field=violation.field, description=violation.description, reason=_rule_reason(violation.rule)
+        )
+        if bad_request.ByteSize() > _MOST_FIELD_BYTES:
+            del bad_request.field_violations[-1]
+            break
+    return bad_request
 
 
 def _rule_reason(rule: str) -> str:
     """`string.min_len` as the UPPER_SNAKE_CASE that BadRequest asks of a reason."""
     return rule.replace(".", "_").upper()
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= _MOST_MESSAGE_CHARACTERS else message[: _MOST_MESSAGE_CHARACTERS - 1] + "…"

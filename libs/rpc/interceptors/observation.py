@@ -60,7 +60,7 @@ class Observation:
 
 def _outcome(error: BaseException, method: Method, context: Context) -> tuple[str, str, str]:
     """Code, reason and message of a call that failed."""
-    cause = error.__cause__ if isinstance(error, grpc.aio.AbortError) else error
+    cause: BaseException | None = error.__cause__ if isinstance(error, grpc.aio.AbortError) else error
     if isinstance(cause, asyncio.CancelledError | GeneratorExit):
         code = grpc.StatusCode.DEADLINE_EXCEEDED if seconds_left(context) == 0 else grpc.StatusCode.CANCELLED
         return code.name, code.name, "the caller went away"
