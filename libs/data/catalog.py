@@ -18,6 +18,7 @@ CO_SIGNERS = Counter(
     counts=CountedRows("petition.co_signs", ("petition_id",)),
     rank_column="signature_rank",
     listed="state <> 'withdrawn'",
+    unlisted_by=("petition.withdrawn",),
 )
 
 # Numbers given out to signers. Never falls, so it counts no rows.

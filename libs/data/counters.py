@@ -9,6 +9,9 @@ from typing import Any
 
 from libs.data.tables import Table
 
+# Below this, `operations.rank_of(n)` is n.
+EXACT_RANKS = 128
+
 # A resource a counter counts for: the aggregate's UUID, followed by what breaks it down, if anything.
 Key = tuple[Any, ...]
 
@@ -37,6 +40,7 @@ class Counter:
         breakdown: further key columns, all text.
         rank_column: a column holding `operations.rank_of(column)`, indexed descending, for rankings.
         listed: SQL condition on the aggregate for being ranked.
+        unlisted_by: kinds of events after which an aggregate is not listed any more.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Counter:
     breakdown: tuple[str, ...] = ()
     rank_column: str = ""
     listed: str = "true"
+    unlisted_by: tuple[str, ...] = ()
     key_columns: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,16 +119,27 @@ class Counter:
 
     @property
     def top_sql(self) -> str:
-        """The `$1` resources with the highest values, highest first: key, value, version.
+        """The `$1` listed resources with the highest values, highest first: key, value, version.
 
-        Exact although the index holds only the coarse rank: what shares the last rank is read whole and sorted.
+        The index holds the coarse rank. From 128 on, a rank spans several values, and its few resources are sorted; below,
+        the rank is the value, and the index itself has the order: most resources are there.
         """
         assert self.rank_column and not self.table
-        key = self.aggregate.key
+        key, rank = self.aggregate.key, self.rank_column
+        ranked = f"SELECT t.{key}, t.{self.column} AS value, t.version FROM {self.aggregate.name} t WHERE {self.listed}"
         return (
-            f"SELECT t.{key}, t.{self.column} AS value, t.version FROM {self.aggregate.name} t "
-            f"WHERE {self.listed} "
-            f"ORDER BY t.{self.rank_column} DESC, t.{self.column} DESC, t.{key} DESC LIMIT $1"
+            f"({ranked} AND t.{rank} >= {EXACT_RANKS} "
+            f"ORDER BY t.{rank} DESC, t.{self.column} DESC, t.{key} DESC LIMIT $1) UNION ALL "
+            f"({ranked} AND t.{rank} < {EXACT_RANKS} ORDER BY t.{rank} DESC, t.{key} DESC LIMIT $1) LIMIT $1"
+        )
+
+    @property
+    def listed_sql(self) -> str:
+        """Those of the aggregates `$1` that are listed: key, value, version."""
+        assert not self.table
+        return (
+            f"SELECT t.{self.aggregate.key}, t.{self.column} AS value, t.version FROM {self.aggregate.name} t "
+            f"WHERE t.{self.aggregate.key} = ANY($1::uuid[]) AND {self.listed}"
         )
 
 

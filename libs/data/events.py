@@ -57,26 +57,31 @@ class Page:
 
     Args:
         horizon: every transaction with a smaller xid had ended when the page was read.
-        as_of_time: when that was, by the database's clock.
+        ceiling: no transaction with this xid or a larger one had ended by then (Postgres' `xmax`; some may have begun).
+        as_of_time: a moment just before that, by the database's clock.
         complete: nothing below the horizon is left to read.
     """
 
     events: list[StoredEvent]
     cursor: Cursor
     horizon: int
+    ceiling: int
     as_of_time: datetime
     complete: bool
 
 
+# now() is when the statement's transaction began, so before its snapshot: what is said to be of that moment is not older.
 HORIZON = """
-SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon, clock_timestamp() AS as_of_time
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon,
+       pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS ceiling, now() AS as_of_time
 """
 PAGE = """
 WITH horizon AS MATERIALIZED (
-    SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xid, statement_timestamp() AS as_of_time
+    SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xid, pg_snapshot_xmax(pg_current_snapshot()) AS ceiling,
+           now() AS as_of_time
 )
-SELECT h.xid::text::bigint AS horizon, h.as_of_time, e.xid::text::bigint AS xid, e.position, e.kind, e.aggregate_id,
-       e.version, e.payload::text AS payload, e.created_time
+SELECT h.xid::text::bigint AS horizon, h.ceiling::text::bigint AS ceiling, h.as_of_time,
+       e.xid::text::bigint AS xid, e.position, e.kind, e.aggregate_id, e.version, e.payload::text AS payload, e.created_time
 FROM horizon h
 LEFT JOIN LATERAL (
     SELECT * FROM operations.events
@@ -92,7 +97,8 @@ async def start_cursor(snapshot: "Snapshot") -> Page:
     """A page without events at the end of the stream: reading on from it misses nothing that is not visible by now."""
     row = await snapshot.fetchrow(HORIZON)
     assert row is not None
-    return Page([], Cursor(row["horizon"] - 1, 2**31 - 1), row["horizon"], row["as_of_time"], complete=True)
+    end = Cursor(row["horizon"] - 1, 2**31 - 1)
+    return Page([], end, row["horizon"], row["ceiling"], row["as_of_time"], complete=True)
 
 
 async def read_page(snapshot: "Snapshot", cursor: Cursor, limit: int = 5000) -> Page:
@@ -114,4 +120,4 @@ async def read_page(snapshot: "Snapshot", cursor: Cursor, limit: int = 5000) -> 
     complete = len(events) < limit
     # Everything below the horizon was seen, so the cursor can stand there: an idle stream leaves old pages behind too.
     end = Cursor(horizon - 1, 2**31 - 1) if complete else events[-1].cursor
-    return Page(events, end, horizon, rows[0]["as_of_time"], complete)
+    return Page(events, end, horizon, rows[0]["ceiling"], rows[0]["as_of_time"], complete)

@@ -1,0 +1,94 @@
+"""Makes answers of what was read. What the answers of one moment share is made once."""
+
+import time
+from collections.abc import Iterable, Sequence
+
+from tally.aggregator.v1 import aggregator_pb2 as resources
+from tally.aggregator.v1 import aggregator_service_pb2 as messages
+from tally.common.v1 import count_pb2
+
+from libs.data.counters import Counter
+from libs.data.errors import TallyError
+from libs.data.follower import Watermark
+from libs.rpc.counts import to_count
+from libs.rpc.status import to_proto
+from services.aggregator.memory import Entry
+from services.aggregator.reader import Reading
+
+_NANOS = 1_000_000_000
+
+
+class Answers:
+    """Counts with their age, from a template a watermark."""
+
+    def __init__(self) -> None:
+        self._watermark: Watermark | None = None
+        self._template = count_pb2.Count()
+
+    def of_held(self, entry: Entry, watermark: Watermark) -> messages.GetCounterResponse:
+        """The answer for an entry in memory: the one path that thousands of calls a second take."""
+        template = self._template if watermark is self._watermark else self._make_template(watermark)
+        response = messages.GetCounterResponse(key=entry.message, count=template)
+        count = response.count
+        count.value = entry.value
+        age = int((time.monotonic() - watermark.begun) * _NANOS)
+        if age < _NANOS:
+            count.age.nanos = age
+        else:
+            count.age.seconds, count.age.nanos = divmod(age, _NANOS)
+        return response
+
+    def template(self, watermark: Watermark) -> count_pb2.Count:
+        """A count from memory without its value, with its age at this moment; to be copied."""
+        template = self._template if watermark is self._watermark else self._make_template(watermark)
+        copied = count_pb2.Count()
+        copied.CopyFrom(template)
+        copied.age.seconds, copied.age.nanos = divmod(int((time.monotonic() - watermark.begun) * _NANOS), _NANOS)
+        return copied
+
+    def _make_template(self, watermark: Watermark) -> count_pb2.Count:
+        self._template = to_count(0, watermark.as_of_time, count_pb2.SOURCE_CACHE, watermark.token, 0.0)
+        self._watermark = watermark
+        return self._template
+
+
+def count_of(reading: Reading) -> count_pb2.Count:
+    watermark = reading.watermark
+    source = count_pb2.SOURCE_PRIMARY if reading.from_primary else count_pb2.SOURCE_CACHE
+    age = time.monotonic() - watermark.begun
+    return to_count(reading.value, watermark.as_of_time, source, watermark.token, age)
+
+
+def to_get_response(reading: Reading) -> messages.GetCounterResponse:
+    return messages.GetCounterResponse(key=reading.entry.message, count=count_of(reading))
+
+
+def to_watch_response(readings: Iterable[Reading]) -> messages.WatchCountersResponse:
+    values = [resources.CounterValue(key=reading.entry.message, count=count_of(reading)) for reading in readings]
+    return messages.WatchCountersResponse(values=values)
+
+
+def to_top_response(
+    counter: Counter, ranked: Sequence[tuple[str, int]], watermark: Watermark, *, from_primary: bool
+) -> messages.ListTopResponse:
+    source = count_pb2.SOURCE_PRIMARY if from_primary else count_pb2.SOURCE_CACHE
+    age = time.monotonic() - watermark.begun
+    count = to_count(0, watermark.as_of_time, source, watermark.token, age)
+    response = messages.ListTopResponse()
+    for resource_id, value in ranked:
+        item = response.values.add(key=resources.CounterKey(counter=counter.name, resource_id=resource_id), count=count)
+        item.count.value = value
+    return response
+
+
+def to_error_result(error: TallyError) -> messages.CounterResult:
+    return messages.CounterResult(error=to_proto(error))
+
+
+def to_counter(counter: Counter) -> resources.Counter:
+    return resources.Counter(
+        name=counter.name,
+        description=counter.description,
+        counter_class=resources.COUNTER_CLASS_EXACT,
+        resource=counter.resource,
+    )
