@@ -179,7 +179,10 @@ class Cluster:
                 self.lock_file.unlink()
 
     def start(self, timeout: float = 60.0) -> None:
-        """Starts the postmaster, made ready with the database `tally` in it; raises with the log's end if it fails."""
+        """Starts the postmaster and waits until it answers and has the database `tally`.
+
+        It ends when the calling thread ends (see `die_with_parent`). Raises DevstackError with the log's end.
+        """
         self.initialise()
         self.clear_leftovers()
         self.log.parent.mkdir(parents=True, exist_ok=True)

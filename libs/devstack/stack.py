@@ -121,13 +121,17 @@ def _wait_until_healthy(
 
 
 def _give_up_on_the_hopeless(status: StackStatus, *, out_of_time: bool) -> None:
+    """Raises once a program has died too often, naming every one that has died; or when time is up."""
+    unhealthy = {name: program for name, program in status.programs().items() if not program.healthy}
+    if not out_of_time:
+        if all(program.restarts < _HOPELESS_RESTARTS for program in unhealthy.values()):
+            return
+        unhealthy = {name: program for name, program in unhealthy.items() if program.restarts}
     problems = [
         f"{name}: {program.problem}; its log ends:\n{log_tail(program.log) if program.log else '  (no log)'}"
-        for name, program in status.programs().items()
-        if not program.healthy and (out_of_time or program.restarts >= _HOPELESS_RESTARTS)
+        for name, program in unhealthy.items()
     ]
-    if problems or out_of_time:
-        raise DevstackError("did not become healthy:\n" + "\n".join(problems or [f"still waiting for {status.detail}"]))
+    raise DevstackError("did not become healthy:\n" + "\n".join(problems or [f"still waiting for {status.detail}"]))
 
 
 def _end_own(supervisor: subprocess.Popen[bytes], settings: StackSettings) -> None:

@@ -24,7 +24,7 @@ def main() -> None:
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, stop)
-    print(f"serving with {os.environ['TALLY_DATABASE_URL']}", flush=True)
+    print(f"serving with {os.environ['TALLY_DATABASE_URL']} and {os.environ['TALLY_REPLICA_URLS']}", flush=True)
     server.wait_for_termination()
 
 

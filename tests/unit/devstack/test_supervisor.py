@@ -15,14 +15,14 @@ from libs.devstack.settings import Service, StackSettings
 from libs.devstack.state import StackState
 from libs.devstack.supervisor import Supervisor
 from libs.rpc.probe import probe
+from tests.stack_ports import free_port_base
 from tests.unit.devstack.waiting import until, wait_until
 
 FAKE = "tests.unit.devstack.fake_service"
 
 
 def settings_for(folder: Path, database_url: str) -> StackSettings:
-    # Services add their offset to the base; a port that was free a moment ago is as good as it gets.
-    return StackSettings(state_dir=folder, port_base=free_port(), database_url=database_url, drain_seconds=1)
+    return StackSettings(state_dir=folder, port_base=free_port_base(), database_url=database_url, drain_seconds=1)
 
 
 @asynccontextmanager
@@ -83,6 +83,20 @@ async def test_a_database_that_cannot_be_reached_fails_the_start_with_the_log_of
     assert "migrations exited with status 1" in written.detail
     assert "onnection refused" in written.detail
     assert written.programs == {}
+
+
+async def test_services_are_told_of_the_embedded_postgres_and_its_replica() -> None:
+    with tempfile.TemporaryDirectory(prefix="tally-supervisor-") as folder:
+        settings = settings_for(Path(folder), "").model_copy(update={"replicas": 1})
+        async with supervised(settings, Service("fake", 0, FAKE)) as supervisor:
+            assert supervisor.state.phase == "running", supervisor.state.detail
+            await until(lambda: "serving" in settings.state.log("fake").read_text())
+            with psycopg.connect(supervisor.state.replica_urls[0]) as connection:
+                assert connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
+        log = settings.state.log("fake").read_text()
+        assert supervisor.state.database_url in log
+        assert supervisor.state.replica_urls[0] in log
+        remove_home(Path(folder))
 
 
 async def test_a_stop_in_the_middle_of_the_start_leaves_nothing_running() -> None:
