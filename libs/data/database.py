@@ -173,7 +173,7 @@ class Database:
                 try:
                     await connection.execute(begin)
                 except Exception as error:
-                    if connection.is_closed() and attempt < self._settings.write_pool_max:
+                    if pools.broken(connection) and attempt < self._settings.write_pool_max:
                         continue
                     await _roll_back(connection)
                     raise _logged(error) from error
@@ -223,14 +223,14 @@ async def _roll_back(connection: Connection) -> None:
     try:
         await connection.execute("ROLLBACK", timeout=2.0)
     except Exception:
-        connection.terminate()  # whatever its state is, nobody gets it again; the server rolls back by itself
+        pools.discard(connection)  # the server rolls back by itself
 
 
 async def _commit(connection: Connection) -> None:
     try:
         tag = await connection.execute("COMMIT")
     except Exception as error:
-        connection.terminate()
+        pools.discard(connection)
         if commit_certainly_failed(error):
             raise _logged(error) from error
         log.error("commit_outcome_unknown", error=type(error).__name__, detail=str(error))

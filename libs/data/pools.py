@@ -1,16 +1,20 @@
 """Connections to Postgres: bounded pools whose every connection has its time limits set."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import asyncpg
+import structlog
 from asyncpg import Record
 
 from libs.data.driver_errors import translate
 from libs.data.errors import ResourceExhausted
 from libs.data.settings import DatabaseSettings
+
+log = structlog.get_logger(__name__)
 
 if TYPE_CHECKING:  # generic in the stubs only
     Connection = asyncpg.pool.PoolConnectionProxy[Record]
@@ -78,7 +82,29 @@ async def acquire(pool: "asyncpg.Pool[Record]", settings: DatabaseSettings) -> A
     try:
         yield connection
     finally:
+        await _release(pool, connection)
+
+
+async def _release(pool: "asyncpg.Pool[Record]", connection: Connection) -> None:
+    """Gives it back. What goes wrong here says nothing about the work done on it, so it must not become its answer."""
+    try:
         await pool.release(connection)
+    except Exception as error:  # the pool has closed the connection
+        log.warning("connection_not_returned", error=type(error).__name__)
+
+
+def broken(connection: Connection) -> bool:
+    """Whether nothing can be asked of it any more."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:  # the pool took it back when it broke
+        return True
+
+
+def discard(connection: Connection) -> None:
+    """Closes it at once, whatever its state is: nobody gets it again."""
+    with contextlib.suppress(asyncpg.InterfaceError):  # it broke, and the pool has it back already
+        connection.terminate()
 
 
 async def close(pool: "asyncpg.Pool[Record]") -> None:
