@@ -24,7 +24,7 @@ def decode_page_token(token: str, listing: str, *types: type) -> list[Any] | Non
     """The sort key in a token of this listing; None for the first page.
 
     Args:
-        types: of the key's parts; each makes its value from the token's JSON.
+        types: of the key's parts: `int` for what a Postgres integer holds, else what makes its value from the token's JSON.
 
     Raises:
         InvalidInput: not a token of this listing.
@@ -35,7 +35,13 @@ def decode_page_token(token: str, listing: str, *types: type) -> list[Any] | Non
         name, *key = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         if name != listing:
             raise ValueError(name)
-        return [make(part) for make, part in zip(types, key, strict=True)]
+        return [_part(make, part) for make, part in zip(types, key, strict=True)]
     except (ValueError, TypeError, AttributeError, binascii.Error):
         violation = FieldViolation("page_token", "is not a token of this listing")
         raise InvalidInput([violation], reason="INVALID_PAGE_TOKEN") from None
+
+
+def _part(make: type, part: Any) -> Any:
+    if make is int and not (isinstance(part, int) and -(2**31) <= part < 2**31):
+        raise ValueError(part)
+    return make(part)

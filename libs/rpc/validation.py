@@ -9,8 +9,8 @@ from libs.data.errors import FieldViolation
 
 _validator = Validator()
 
-_ONE_LINE = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
-_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+_ONE_LINE = r"^[^\x00-\x1f\x7f]*[^\s\p{Z}\p{Cf}\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
+_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\s\p{Z}\p{Cf}\x00-\x1f\x7f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 
 # What a pattern means, for people. A pattern that is missing here is quoted as it is.
 PATTERNS = {

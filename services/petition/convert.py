@@ -9,7 +9,7 @@ from tally.petition.v1 import petition_pb2 as resources
 from tally.petition.v1 import petition_service_pb2 as messages
 
 from libs.data.database import Committed
-from libs.data.errors import TallyError
+from libs.data.errors import FieldViolation, InvalidInput, TallyError
 from libs.data.ids import parse_id
 from libs.data.requests import Replay
 from libs.rpc.counts import split_time, to_count
@@ -56,8 +56,7 @@ def to_new_petition(message: resources.Petition) -> model.NewPetition:
 def to_selection(request: messages.InvalidateCoSignsRequest) -> model.UserSelection | model.TimeWindow:
     if request.WhichOneof("selection") == "users":
         return model.UserSelection(tuple(sorted(parse_id(user_id) for user_id in request.users.user_ids)))
-    window = request.signed_window
-    return model.TimeWindow(_to_datetime(window.start_time), _to_datetime(window.end_time))
+    return _to_window(request.signed_window)
 
 
 def to_co_sign_response(committed: Committed[model.Signed]) -> messages.CoSignResponse:
@@ -173,5 +172,21 @@ def to_timestamp(time: datetime) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=microseconds * 1000)
 
 
-def _to_datetime(timestamp: Timestamp) -> datetime:
-    return timestamp.ToDatetime(tzinfo=UTC)
+def _to_window(window: messages.TimeWindow) -> model.TimeWindow:
+    times = {"start_time": window.start_time, "end_time": window.end_time}
+    bad = [
+        FieldViolation(f"signed_window.{name}", "must be a time between the years 1 and 9999")
+        for name, timestamp in times.items()
+        if not _is_time(timestamp)
+    ]
+    if bad:
+        raise InvalidInput(bad)
+    return model.TimeWindow(*(timestamp.ToDatetime(tzinfo=UTC) for timestamp in times.values()))
+
+
+def _is_time(timestamp: Timestamp) -> bool:
+    try:
+        timestamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return False
+    return True

@@ -32,6 +32,7 @@ class Verifier:
         self._database = database
         self._interval = interval_seconds
         self._cursor: Cursor | None = None
+        self._to_verify: dict[UUID, None] = {}
         self._reported: set[UUID] = set()
 
     async def run(self) -> None:
@@ -44,28 +45,42 @@ class Verifier:
             await asyncio.sleep(self._interval)
 
     async def round(self) -> list[Verification]:
-        """Verifies what was active since the last round and answers what was found inconsistent."""
-        petitions = await self._recently_active()
+        """Verifies what was active since the last round and answers what was found inconsistent.
+
+        What a round that failed left undone is done by the next one.
+        """
+        await self._note_recently_active()
         discrepancies = []
-        for petition_id in petitions:
-            found = await self._database.read(partial(verify, counter=CO_SIGNERS, key=(petition_id,)), PRIMARY)
-            VERIFICATIONS.add(1, {"counter": CO_SIGNERS.name})
-            if found.consistent:
-                self._reported.discard(petition_id)
-            else:
+        for petition_id in list(self._to_verify):
+            del self._to_verify[petition_id]
+            try:
+                found = await self._verify(petition_id)
+            except TallyError:
+                self._to_verify[petition_id] = None  # last, so that one that always fails holds up no other
+                raise
+            if not found.consistent:
                 discrepancies.append(found)
-                await self._report(petition_id, found)
         return discrepancies
 
-    async def _recently_active(self) -> list[UUID]:
+    async def _verify(self, petition_id: UUID) -> Verification:
+        found = await self._database.read(partial(verify, counter=CO_SIGNERS, key=(petition_id,)), PRIMARY)
+        VERIFICATIONS.add(1, {"counter": CO_SIGNERS.name})
+        if found.consistent:
+            self._reported.discard(petition_id)
+        else:
+            await self._report(petition_id, found)
+        return found
+
+    async def _note_recently_active(self) -> None:
         if self._cursor is None:
             self._cursor = (await self._database.read(start_cursor, PRIMARY)).cursor
-            return []
+            return
         cursor = self._cursor
         page = await self._database.read(lambda snapshot: read_page(snapshot, cursor), PRIMARY)
         self._cursor = page.cursor
-        active = dict.fromkeys(e.aggregate_id for e in page.events if e.kind.startswith("petition."))
-        return [UUID(petition_id) for petition_id in list(active)[:MAX_PETITIONS]]
+        for event in page.events:
+            if event.kind.startswith("petition.") and len(self._to_verify) < MAX_PETITIONS:
+                self._to_verify[UUID(event.aggregate_id)] = None
 
     async def _report(self, petition_id: UUID, found: Verification) -> None:
         """Once a discrepancy, not once a round."""

@@ -94,7 +94,7 @@ async def test_the_same_creation_sent_many_times_at_once_creates_one_petition(
         {"title": "Another title"},
         {"body": "Another body"},
         {"petition_type": "national"},
-        {"submitter_id": new_uuid()},
+        {"submitter_id": "11111111-1111-4111-8111-111111111111"},
         {"escalation_thresholds": [3]},
     ],
     ids=lambda change: next(iter(change)),
