@@ -13,7 +13,7 @@ from tests.concurrency.stored import Signature, StoredPetition, read_stored
 
 Rule = Callable[[StoredPetition, History], Iterator[str]]
 
-SHOWN = 25
+SHOWN = 5
 
 
 def assert_exact(url: str, petition_ids: Sequence[str], history: History) -> dict[str, StoredPetition]:

@@ -12,6 +12,8 @@ Action = Literal["sign", "again", "withdraw", "batch", "stream", "cancel", "hurr
 
 # Everything a caller can do to one petition, and to many at a time.
 EVERYTHING: dict[Action, float] = {"sign": 8, "again": 2, "withdraw": 3, "batch": 1, "stream": 1}
+LIVELY: dict[Action, float] = {"sign": 16, "again": 2, "withdraw": 3, "batch": 1, "stream": 1}
+IMPATIENT: dict[Action, float] = {"sign": 4, "cancel": 6, "hurry": 6, "again": 2, "withdraw": 1, "batch": 1}
 CROSSING: dict[Action, float] = {"batch": 6, "stream": 1, "sign": 2, "withdraw": 1}
 
 REGIONS = ("", "", "DE-BY", "DE-BE", "FR-75", "IT-25")

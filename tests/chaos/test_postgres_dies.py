@@ -1,0 +1,76 @@
+"""Postgres is killed, cut off, stopped or locked under load."""
+
+import signal
+import time
+
+import psutil
+import psycopg
+import pytest
+
+from libs.devstack import leftovers
+from tests.chaos.scene import Scene
+from tests.unit.devstack.waiting import wait_until
+
+DATABASE_TROUBLE = {"DATABASE_UNAVAILABLE", "OUTCOME_UNKNOWN", "DEADLINE_EXCEEDED"}
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(5, marks=pytest.mark.heavy)])
+def test_a_killed_postmaster_loses_no_acknowledged_signature(scene: Scene, times: int) -> None:
+    """G1, G2: kill -9 of Postgres under load; the service answers again by itself once Postgres is back."""
+    with scene.load() as callers:
+        for _ in range(times):
+            scene.cluster.kill9()
+            scene.cluster.start()
+            callers.wait_for(50)
+        history = scene.finish(callers)
+    reasons = {attempt.reason for attempt in history}
+    assert reasons & DATABASE_TROUBLE, "nobody noticed"
+    assert scene.service.running
+
+
+@pytest.mark.parametrize("seconds", [3.0, pytest.param(20.0, marks=pytest.mark.heavy)])
+def test_a_storm_of_terminated_connections_loses_no_acknowledged_signature(scene: Scene, seconds: float) -> None:
+    """G1, G2, G5: every connection of the service is cut every 50 ms, in the middle of whatever it does."""
+    terminated = 0
+    with scene.load() as callers, psycopg.connect(scene.cluster.url("postgres"), autocommit=True) as connection:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            cut = connection.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE datname = %s AND application_name = 'tally'",
+                [scene.database_url.rpartition("/")[2]],
+            ).fetchone()
+            assert cut is not None
+            terminated += cut[0]
+            time.sleep(0.05)
+        history = scene.finish(callers)
+    assert terminated > 10
+    assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
+
+
+def test_a_database_that_stands_still_loses_no_acknowledged_signature(scene: Scene) -> None:
+    """G1, G2: all of Postgres is stopped for two seconds, as by a disk that hangs, and goes on."""
+    with scene.load() as callers:
+        everything = leftovers.postgres_processes(scene.cluster.data)
+        try:
+            for process in everything:
+                process.suspend()
+            wait_until(lambda: all(process.status() == psutil.STATUS_STOPPED for process in everything))
+            time.sleep(2.0)
+        finally:
+            for process in everything:
+                process.send_signal(signal.SIGCONT)
+        scene.finish(callers)
+
+
+def test_a_row_locked_from_outside_for_too_long_is_answered_and_forgotten(scene: Scene) -> None:
+    """G1, G2: callers are told that nothing was stored instead of waiting for ever, and signing goes on after the lock."""
+    with scene.load() as callers, psycopg.connect(scene.database_url) as outsider:
+        outsider.execute(
+            "SELECT FROM petition.petition_submissions WHERE petition_id = %s FOR UPDATE", scene.petitions[:1]
+        )
+        refused = len(scene.service.logged("database_error"))
+        wait_until(lambda: len(scene.service.logged("database_error")) >= refused + 2)
+        outsider.rollback()
+        history = scene.finish(callers)
+    assert "DATABASE_UNAVAILABLE" in {attempt.reason for attempt in history}
