@@ -60,7 +60,6 @@ async def compose(settings: AggregatorSettings) -> AsyncIterator[Composition]:
                         aggregator_service_pb2.DESCRIPTOR.services_by_name["AggregatorService"],
                     )
                 ],
-                stop=[watches.end],
                 ready=ready,
             )
         finally:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 
-from libs.data.errors import ResourceExhausted, Unavailable
+from libs.data.errors import ResourceExhausted
 from services.aggregator.errors import ResourceNotFound
 from services.aggregator.keys import Key
 from services.aggregator.loader import Loader
@@ -56,14 +56,6 @@ class Watches:
         self._loader = loader
         self._reader = reader
         self._max_watched = max_watched
-        self._open: set[Watch] = set()
-        self._closed = False
-
-    async def end(self) -> None:
-        """Ends every stream, and refuses new ones."""
-        self._closed = True
-        for watch in self._open:
-            watch.end()
 
     async def watch(self, keys: Sequence[Key], interval: float) -> AsyncGenerator[list[Reading], None]:
         """All values, then over and over those that changed, not more often than the interval in seconds.
@@ -72,12 +64,9 @@ class Watches:
             ResourceNotFound: one of the resources does not exist.
             DatabaseUnavailable: values are not in memory, and could not be read.
         """
-        if self._closed:
-            raise Unavailable("the server is shutting down")
         if self._memory.watched + len(keys) > self._max_watched:
             raise ResourceExhausted("too many counters are being watched", retry_after_seconds=5.0)
         watch = Watch()
-        self._open.add(watch)
         entries = [self._memory.watch(key, watch) for key in keys]
         try:
             readings = await self._first(entries)
@@ -92,7 +81,6 @@ class Watches:
                     return
                 readings = [self._held(entry) for entry in changed if entry.value != sent[entry]]
         finally:
-            self._open.discard(watch)
             for entry in entries:
                 self._memory.unwatch(entry, watch)
 
