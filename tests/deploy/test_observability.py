@@ -42,6 +42,7 @@ HISTOGRAM = ("_bucket", "_sum", "_count")
 SUFFIXES = {
     "counter": ("_total",),
     "gauge": ("",),
+    "gauge_by": ("",),
     "up_down_counter": ("",),
     "histogram": HISTOGRAM,
     "HistogramMetricFamily": HISTOGRAM,
