@@ -79,8 +79,8 @@ class Database:
             OutcomeUnknown: the commit was sent and its answer lost.
             TallyError: what `work` raised; nothing was stored.
         """
-        remaining = _time_left()
-        task = asyncio.create_task(self._attempts(work, while_halted, remaining), context=copy_context())
+        _time_left()
+        task = asyncio.create_task(self._attempts(work, while_halted), context=copy_context())
         self._in_flight.add(task)
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
@@ -131,13 +131,11 @@ class Database:
         if not task.cancelled():
             task.exception()  # looked at here, because a caller that was cancelled no longer does
 
-    async def _attempts(
-        self, work: Callable[[Transaction], Awaitable[R]], while_halted: bool, remaining: float | None
-    ) -> Committed[R]:
+    async def _attempts(self, work: Callable[[Transaction], Awaitable[R]], while_halted: bool) -> Committed[R]:
         attempt = 1
         while True:
             try:
-                return await self._attempt(work, while_halted, remaining)
+                return await self._attempt(work, while_halted)
             except RETRYABLE as error:
                 if attempt >= self._settings.write_attempts:
                     raise _logged(error) from error
@@ -145,10 +143,8 @@ class Database:
                 await asyncio.sleep(random.uniform(0, RETRY_PAUSE * 2**attempt))  # noqa: S311  # jitter
                 attempt += 1
 
-    async def _attempt(
-        self, work: Callable[[Transaction], Awaitable[R]], while_halted: bool, remaining: float | None
-    ) -> Committed[R]:
-        async with self._begun(remaining) as connection:
+    async def _attempt(self, work: Callable[[Transaction], Awaitable[R]], while_halted: bool) -> Committed[R]:
+        async with self._begun() as connection:
             try:
                 transaction = Transaction(connection)
                 value = await work(transaction)
@@ -162,16 +158,13 @@ class Database:
         return Committed(value, token)
 
     @asynccontextmanager
-    async def _begun(self, remaining: float | None) -> AsyncIterator[Connection]:
+    async def _begun(self) -> AsyncIterator[Connection]:
         """A connection with a transaction begun. BEGIN is the check of a connection that may have died while idle: a dead
         one is replaced, as long as nothing was asked of it."""
-        begin = "BEGIN"
-        if remaining is not None and remaining < self._settings.statement_timeout:
-            begin = f"BEGIN; SET LOCAL statement_timeout = {max(1, int(remaining * 1000))}"
         for attempt in range(self._settings.write_pool_max + 1):
-            async with pools.acquire(self._writers, self._settings) as connection:
+            async with pools.acquire(self._writers, self._settings, at_most=_time_left()) as connection:
                 try:
-                    await connection.execute(begin)
+                    await connection.execute(self._begin(_time_left()))
                 except Exception as error:
                     if pools.broken(connection) and attempt < self._settings.write_pool_max:
                         continue
@@ -180,6 +173,11 @@ class Database:
                 yield connection
                 return
         raise DatabaseUnavailable
+
+    def _begin(self, remaining: float | None) -> str:
+        if remaining is None or remaining >= self._settings.statement_timeout:
+            return "BEGIN"
+        return f"BEGIN; SET LOCAL statement_timeout = {max(1, int(remaining * 1000))}"
 
 
 def _time_left() -> float | None:

@@ -11,7 +11,7 @@ import structlog
 from asyncpg import Record
 
 from libs.data.driver_errors import translate
-from libs.data.errors import ResourceExhausted
+from libs.data.errors import DeadlineExceeded, ResourceExhausted
 from libs.data.settings import DatabaseSettings
 
 log = structlog.get_logger(__name__)
@@ -81,9 +81,13 @@ async def acquire(
     """
     try:
         # The pool's own timeout runs a task for every acquisition: a twelfth of a lone caller's transaction.
-        async with asyncio.timeout(settings.acquire_timeout):
+        async with asyncio.timeout(
+            settings.acquire_timeout if at_most is None else min(settings.acquire_timeout, at_most)
+        ):
             connection = await pool.acquire()
     except Exception as error:
+        if isinstance(error, TimeoutError) and at_most is not None and at_most < settings.acquire_timeout:
+            raise DeadlineExceeded("the deadline passed while waiting for the database; nothing was stored") from None
         if isinstance(error, TimeoutError) and not pool.get_idle_size() and pool.get_size() >= pool.get_max_size():
             raise ResourceExhausted("all database connections are busy", retry_after_seconds=1.0) from None
         raise translate(error) from error
