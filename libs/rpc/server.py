@@ -10,6 +10,7 @@
 """
 
 import asyncio
+import contextlib
 import gc
 import signal
 import sys
@@ -34,6 +35,9 @@ from libs.telemetry.calls import Calls
 from libs.telemetry.setup import telemetry
 
 _log = structlog.get_logger("tally.rpc.server")
+
+# A stopping server stops grpc once it had nothing to refuse for so many seconds, or after so many at the latest.
+_QUIET, _QUIET_AT_MOST = 0.02, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ Compose = Callable[[SettingsT], AbstractAsyncContextManager[Composition]]
 async def serving(name: str, settings: SettingsT, compose: Compose[SettingsT]) -> AsyncIterator[Serving]:
     """Serves while the context is open; leaving it drains.
 
-    Leaving: health NOT_SERVING, a short pause, no new calls, calls in flight end (at most `drain_seconds`), the
+    Leaving: health NOT_SERVING, a short pause, new calls are refused, calls in flight end (at most `drain_seconds`), the
     composition's `drain`, then its context closes. Raises UnsafeBindingError, and RuntimeError when the port is taken.
     """
     settings.check_binding()
@@ -143,6 +147,9 @@ async def _drain(
     await asyncio.sleep(settings.drain_pause_seconds)
     over = started + settings.drain_pause_seconds + settings.drain_seconds
     draining.begin()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_QUIET_AT_MOST):
+            await draining.quiet(_QUIET)
     await server.stop(settings.drain_seconds)
     for step in composition.drain:
         await _finish(step, over)

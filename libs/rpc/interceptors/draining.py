@@ -1,9 +1,10 @@
-"""Ends streams when the server stops; they would not end by themselves."""
+"""What becomes of calls when the server stops: accepted ones finish, new ones are refused, streams are ended."""
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NoReturn
 
 from libs.data.errors import Unavailable
 from libs.rpc.method import Context, Method, StreamHandler, UnaryHandler
@@ -12,26 +13,41 @@ _MESSAGE = "the server is shutting down; connect again"
 
 
 class Draining:
-    """Until `begin`, nothing. From then on streams end with UNAVAILABLE, reason SHUTTING_DOWN.
+    """Until `begin`, nothing. From then on new calls and streams end with UNAVAILABLE, reason SHUTTING_DOWN.
 
-    A stream of answers only (a watch) ends at once. One that takes requests takes no more; answers to those it has
-    taken are still sent. Unary calls just finish.
+    A unary call that had begun finishes. A stream of answers only (a watch) ends at once. One that takes requests takes
+    no more; answers to those it has taken are still sent.
     """
 
     def __init__(self) -> None:
         self._begun = False
+        self._refused_time = 0.0
         self._waits: set[_Wait] = set()
 
     def begin(self) -> None:
         self._begun = True
+        self._refused_time = time.monotonic()
         for wait in self._waits:
             wait.interrupt()
 
+    async def quiet(self, seconds: float) -> None:
+        """Returns once no call had to be refused for that long.
+
+        grpc cancels the calls that it has received but not handed over when it stops: callers that share their commits
+        come back together, so in the middle of a burst that is most of them.
+        """
+        while (silence := time.monotonic() - self._refused_time) < seconds:
+            await asyncio.sleep(seconds - silence)
+
     def unary(self, method: Method, handler: UnaryHandler) -> UnaryHandler:
         if not method.streams_requests:
-            return handler
+            return lambda request, context: self._refused() if self._begun else handler(request, context)
         # Ending the requests early would pass for the whole of them: they fail instead.
         return lambda requests, context: handler(self._until_begun(requests), context)
+
+    async def _refused(self) -> NoReturn:
+        self._refused_time = time.monotonic()
+        raise Unavailable(_MESSAGE)
 
     def stream(self, method: Method, handler: StreamHandler) -> StreamHandler:
         if not method.streams_requests:

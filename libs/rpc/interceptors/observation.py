@@ -64,6 +64,9 @@ def _outcome(error: BaseException, method: Method, context: Context) -> tuple[st
     if isinstance(cause, asyncio.CancelledError | GeneratorExit):
         code = grpc.StatusCode.DEADLINE_EXCEEDED if seconds_left(context) == 0 else grpc.StatusCode.CANCELLED
         return code.name, code.name, "the caller went away"
+    if cause is None:
+        code = context.code()
+        return code.name, code.name, "aborted by the handler"
     if isinstance(cause, TallyError):
         return code_of(cause).name, cause.reason, cause.message
     _log.error("handler failed", method=method.path, exc_info=cause)

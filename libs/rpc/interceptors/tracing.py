@@ -3,7 +3,7 @@
 import contextlib
 import random
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, cast
+from typing import Any
 
 import grpc.aio
 from opentelemetry import trace
@@ -90,7 +90,7 @@ class Tracing:
 
 
 def _finish(span: Span, context: Context, cause: BaseException | None) -> None:
-    code = _code(context)
+    code = context.code()
     span.set_attribute("rpc.grpc.status_code", code.value[0])
     if reason := getattr(cause, "reason", None):
         span.set_attribute("tally.reason", reason)
@@ -98,11 +98,6 @@ def _finish(span: Span, context: Context, cause: BaseException | None) -> None:
         span.set_status(StatusCode.ERROR, code.name)
         if cause is not None:
             span.record_exception(cause)
-
-
-def _code(context: Context) -> grpc.StatusCode:
-    number = cast(int, context.code())  # the stubs of grpc say StatusCode; the aio server keeps its number
-    return next((code for code in grpc.StatusCode if code.value[0] == number), grpc.StatusCode.UNKNOWN)
 
 
 def _traceparent(context: Context) -> str | None:
