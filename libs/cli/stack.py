@@ -158,3 +158,11 @@ def require_running(settings: StackSettings) -> StackStatus:
     if not locks.is_held(settings.state.supervisor_lock):
         raise DevstackError("Tally does not run: start it with `make up`")
     return stack_status(settings)
+
+
+def ensure_running(settings: StackSettings) -> StackStatus:
+    """The status of the stack, which is started if none runs. For commands that put it to use."""
+    if not locks.is_held(settings.state.supervisor_lock):
+        errors.print("starting the stack …", style="dim")
+    local_stack.up(settings, progress=lambda text: errors.print(f"  {text}", style="dim"))
+    return stack_status(settings)
