@@ -59,7 +59,7 @@ PYTEST = $(PY) -m pytest $(if $(JUNIT),--junitxml=$(JUNIT)) $(ARGS)
 
 .PHONY: test test-heavy chaos
 test: $(STAMP) grpcurl-if-possible ## Every test except the heavy ones
-	@$(PYTEST) -n $(WORKERS) -m "not heavy"
+	@$(PYTEST) -n $(WORKERS) --dist worksteal -m "not heavy"
 
 test-heavy: $(STAMP) grpcurl-if-possible ## The tests that take long, one after the other
 	@$(PYTEST) -m heavy
