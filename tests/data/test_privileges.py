@@ -1,0 +1,92 @@
+"""Each service's role can do what its service does, and nothing to what is another's."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from tests.stored import Connection
+
+ROLES = ("tally_petition", "tally_aggregator", "tally_operations")
+
+
+@pytest.fixture
+async def as_role(db: Connection) -> AsyncIterator[Connection]:
+    yield db
+    await db.execute("RESET ROLE")
+
+
+async def rights(db: Connection, role: str) -> dict[str, set[str]]:
+    """What a role may do to each table of each schema of Tally's."""
+    rows = await db.fetch(
+        """
+        SELECT format('%I.%I', schemaname, tablename) AS name, privilege
+        FROM pg_tables, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS privilege
+        WHERE schemaname IN ('petition', 'operations')
+          AND has_schema_privilege($1, schemaname, 'USAGE')
+          AND has_table_privilege($1, format('%I.%I', schemaname, tablename), privilege)
+        """,
+        role,
+    )
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        found.setdefault(row["name"], set()).add(row["privilege"])
+    return found
+
+
+async def test_the_petition_service_cannot_lift_a_halt_or_write_what_is_operations(db: Connection) -> None:
+    allowed = await rights(db, "tally_petition")
+    assert allowed["operations.halt"] == {"SELECT"}
+    assert allowed["operations.events"] == {"INSERT", "SELECT"}
+    assert allowed["operations.counter_repairs"] <= {"INSERT", "SELECT"}
+    assert "operations.halt_log" not in allowed
+    assert "operations.requests" not in allowed
+
+
+async def test_signatures_are_never_changed_and_escalations_never_taken_back(db: Connection) -> None:
+    allowed = await rights(db, "tally_petition")
+    assert allowed["petition.co_signs"] == {"SELECT", "INSERT", "DELETE"}
+    assert allowed["petition.removed_co_signs"] == {"SELECT", "INSERT"}
+    assert allowed["petition.escalations"] == {"SELECT", "INSERT"}
+    assert allowed["petition.petition_submissions"] == {"SELECT", "INSERT", "UPDATE"}
+
+
+async def test_the_aggregator_writes_nothing(db: Connection) -> None:
+    allowed = await rights(db, "tally_aggregator")
+    assert set().union(*allowed.values()) == {"SELECT"}
+    assert "petition.co_signs" not in allowed, "it serves counters and has no business with who signed"
+
+
+async def test_the_operations_service_touches_no_petition(db: Connection) -> None:
+    allowed = await rights(db, "tally_operations")
+    assert not [table for table in allowed if table.startswith("petition.")]
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_services_role_owns_nothing_and_cannot_log_in_or_make_anything(db: Connection, role: str) -> None:
+    row = await db.fetchrow(
+        "SELECT rolsuper, rolcreatedb, rolcreaterole, rolcanlogin, rolbypassrls FROM pg_roles WHERE rolname = $1", role
+    )
+    assert row is not None and not any(row)
+    assert not await db.fetchval("SELECT count(*) FROM pg_class WHERE relowner = $1::regrole", role)
+    for schema in ("petition", "operations", "public"):
+        assert not await db.fetchval("SELECT has_schema_privilege($1, $2, 'CREATE')", role, schema)
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        ("tally_petition", "UPDATE operations.halt SET halted = false"),
+        ("tally_petition", "DELETE FROM operations.events"),
+        ("tally_petition", "UPDATE petition.co_signs SET ordinal = 1"),
+        ("tally_petition", "TRUNCATE petition.petition_submissions CASCADE"),
+        ("tally_petition", "DROP TABLE petition.co_signs"),
+        ("tally_aggregator", "UPDATE petition.petition_submissions SET co_signer_count = 1"),
+        ("tally_aggregator", "SELECT * FROM petition.co_signs"),
+        ("tally_operations", "SELECT * FROM petition.petition_submissions"),
+    ],
+)
+async def test_what_a_role_may_not_do_the_database_refuses(as_role: Connection, role: str, statement: str) -> None:
+    await as_role.execute(f"SET ROLE {role}")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await as_role.execute(statement)
