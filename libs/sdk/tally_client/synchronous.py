@@ -22,7 +22,7 @@ ResponseT = TypeVar("ResponseT", covariant=True)
 class UnaryMethod(Protocol[RequestT, ResponseT]):
     """A unary method of a generated stub."""
 
-    def __call__(self, request: RequestT, timeout: float | None = ...) -> ResponseT: ...
+    def __call__(self, request: RequestT, *, timeout: float | None = ...) -> ResponseT: ...
 
 
 class Client:
