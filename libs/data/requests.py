@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from libs.data.commit_tokens import CommitToken, encode_token
+from libs.data.database import Committed
 from libs.data.errors import FieldViolation, InvalidInput
 from libs.data.transaction import Transaction
 
@@ -23,6 +24,14 @@ class Replay(Generic[A]):
 
     answer: A
     token: CommitToken
+
+
+def first_answer(committed: Committed[A | Replay[A]]) -> tuple[A, CommitToken, bool]:
+    """The answer, the token of the commit that made it true, and whether it is given again."""
+    value = committed.value
+    if isinstance(value, Replay):
+        return value.answer, value.token, True
+    return value, committed.token or "", False
 
 
 class Requests(Generic[A]):

@@ -132,6 +132,8 @@ class Transaction(Snapshot):
             raise Halted
         assert row["changed"] == expected, f"{row['changed']} counter rows changed where {expected} are locked"
         xid: int | None = row["xid"]
+        # Else the flag was read before the xid was assigned, and Halt would not wait for this transaction.
+        assert xid is not None or not self._events, "events of a transaction that locked and wrote nothing"
         return None if xid is None else encode_token(xid)
 
     async def _add_breakdown(

@@ -1,8 +1,6 @@
 """An aggregator as its tests talk to it: short words for the calls they make most."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -83,11 +81,3 @@ async def aggregator(database_url: str, **settings: object) -> AsyncIterator[Cou
     made = quick(AggregatorSettings, database_url, "tally_aggregator", **settings)
     async with channel_to("aggregator", made, compose) as channel:
         yield Counters(AggregatorServiceStub(channel))
-
-
-async def becomes_true(condition: Callable[[], Awaitable[bool]], within: float = 10.0) -> None:
-    """Waits until a condition holds; fails when it does not in time."""
-    deadline = time.monotonic() + within
-    while not await condition():
-        assert time.monotonic() < deadline, f"did not become true in {within} s"
-        await asyncio.sleep(0.01)

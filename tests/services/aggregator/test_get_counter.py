@@ -8,6 +8,7 @@ from tally.aggregator.v1 import aggregator_pb2 as resources
 from tally.aggregator.v1 import aggregator_service_pb2 as messages
 from tally.common.v1 import count_pb2
 
+from tests.eventually import becomes_true
 from tests.servers import refused
 from tests.services.aggregator.counting import (
     BY_REGION,
@@ -17,7 +18,6 @@ from tests.services.aggregator.counting import (
     Counters,
     at_least,
     at_most,
-    becomes_true,
     key,
     seconds,
 )

@@ -8,8 +8,9 @@ from tally.aggregator.v1 import aggregator_service_pb2 as messages
 from tally.common.v1 import count_pb2
 
 from services.aggregator import ranking
+from tests.eventually import becomes_true
 from tests.servers import refused
-from tests.services.aggregator.counting import BY_REGION, CO_SIGNERS, Counters, becomes_true
+from tests.services.aggregator.counting import BY_REGION, CO_SIGNERS, Counters
 from tests.services.petition.people import Petitions
 from tests.stored import Connection
 

@@ -14,6 +14,7 @@ from tally.petition.v1 import petition_service_pb2 as petition_messages
 from libs.rpc.server import serving
 from services.aggregator.__main__ import compose
 from services.aggregator.settings import AggregatorSettings
+from tests.eventually import becomes_true
 from tests.servers import quick, refused
 from tests.services.aggregator.counting import (
     BY_REGION,
@@ -21,7 +22,6 @@ from tests.services.aggregator.counting import (
     Counters,
     aggregator,
     at_least,
-    becomes_true,
     duration,
     key,
     seconds,

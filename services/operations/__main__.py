@@ -1,0 +1,36 @@
+"""Composition root of the operations service: `python -m services.operations`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tally.operations.v1 import operations_service_pb2
+from tally.operations.v1.operations_service_pb2_grpc import add_OperationsServiceServicer_to_server
+
+from libs.data.database import Database
+from libs.rpc.server import Composition, Registration, run
+from services.operations.service import OperationsService
+from services.operations.settings import OperationsSettings
+
+
+@asynccontextmanager
+async def compose(settings: OperationsSettings) -> AsyncIterator[Composition]:
+    async with Database.open(settings.database) as database:
+        yield Composition(
+            services=[
+                Registration(
+                    add_OperationsServiceServicer_to_server,
+                    OperationsService(database, settings.operations_status_seconds),
+                    operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"],
+                )
+            ],
+            drain=[database.drain],
+            ready=database.ping,
+        )
+
+
+def main() -> None:
+    run("operations", OperationsSettings(), compose)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The RPCs of `tally.operations.v1.OperationsService`."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import grpc.aio
+import structlog
+from google.protobuf.timestamp_pb2 import Timestamp
+from tally.operations.v1 import operations_pb2 as resources
+from tally.operations.v1 import operations_service_pb2 as messages
+from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceServicer
+
+from libs.data.consistency import PRIMARY
+from libs.data.database import Database
+from libs.data.errors import DatabaseUnavailable, DeadlineExceeded, ResourceExhausted
+from libs.data.ids import parse_id
+from libs.data.requests import first_answer
+from libs.rpc.counts import split_time
+from services.operations import store
+from services.operations.halting import writes_ended
+from services.operations.revision import ExpectedRevision
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+log = structlog.get_logger(__name__)
+
+
+class OperationsService(OperationsServiceServicer):
+    """For operators."""
+
+    def __init__(self, database: Database, status_seconds: float) -> None:
+        self._database = database
+        self._status_seconds = status_seconds
+        self._expected_revision = ExpectedRevision()
+
+    async def Halt(self, request: messages.HaltRequest, context: Context) -> messages.HaltResponse:
+        request_id = parse_id(request.request_id)
+        committed = await self._database.write(
+            lambda tx: store.halt(tx, request.reason, request.actor, request_id), while_halted=True
+        )
+        state, token, replayed = first_answer(committed)
+        log.warning("halted", reason=state.reason, actor=state.actor, replayed=replayed)
+        await writes_ended(self._database)
+        return messages.HaltResponse(halt_state=_to_halt_state(state), commit_token=token, replayed=replayed)
+
+    async def Resume(self, request: messages.ResumeRequest, context: Context) -> messages.ResumeResponse:
+        request_id = parse_id(request.request_id)
+        committed = await self._database.write(
+            lambda tx: store.resume(tx, request.reason, request.actor, request_id), while_halted=True
+        )
+        state, token, replayed = first_answer(committed)
+        log.warning("resumed", reason=state.reason, actor=state.actor, replayed=replayed)
+        return messages.ResumeResponse(halt_state=_to_halt_state(state), commit_token=token, replayed=replayed)
+
+    async def GetStatus(self, request: messages.GetStatusRequest, context: Context) -> messages.GetStatusResponse:
+        status = resources.DatabaseStatus(expected_revision=await self._expected_revision.get())
+        try:
+            async with asyncio.timeout(self._status_seconds):
+                halt_state, database = await self._database.read(store.status, PRIMARY)
+        except (TimeoutError, DatabaseUnavailable, DeadlineExceeded, ResourceExhausted):
+            return messages.GetStatusResponse(database=status)
+        status.reachable = True
+        status.server_version = database.server_version
+        status.schema_revision = database.schema_revision
+        status.horizon_token = database.horizon
+        status.connection_count = database.connection_count
+        status.max_connection_count = database.max_connection_count
+        return messages.GetStatusResponse(halt_state=_to_halt_state(halt_state), database=status)
+
+
+def _to_halt_state(state: store.HaltState) -> resources.HaltState:
+    return resources.HaltState(
+        halted=state.halted,
+        reason=state.reason,
+        actor=state.actor,
+        changed_time=_to_timestamp(state.changed_time) if state.changed_time else None,
+    )
+
+
+def _to_timestamp(time: datetime) -> Timestamp:
+    seconds, microseconds = split_time(time)
+    return Timestamp(seconds=seconds, nanos=microseconds * 1000)

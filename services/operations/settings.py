@@ -1,0 +1,18 @@
+"""Settings of the operations service, from the environment (prefix `TALLY_`)."""
+
+from pydantic import Field
+
+from libs.data.settings import DatabaseSettings
+from libs.rpc.settings import ServerSettings
+
+
+class OperationsSettings(ServerSettings):
+    """Times are seconds."""
+
+    listen: str = "127.0.0.1:50056"
+    metrics_listen: str = "127.0.0.1:50156"
+    database: DatabaseSettings = Field(default_factory=lambda: DatabaseSettings(database_role="tally_operations"))
+
+    operations_status_seconds: float = Field(
+        default=2.0, gt=0, description="GetStatus waits this long for the database before it answers without"
+    )
