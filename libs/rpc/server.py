@@ -36,8 +36,8 @@ from libs.telemetry.setup import telemetry
 
 _log = structlog.get_logger("tally.rpc.server")
 
-# A stopping server stops grpc once it had nothing to refuse for so many seconds, or after so many at the latest.
-_QUIET, _QUIET_AT_MOST = 0.02, 0.5
+# A stopping server stops grpc once it had nothing to do or to refuse for so many seconds, or after so many at the latest.
+_QUIET, _QUIET_AT_MOST = 0.01, 1.0
 
 
 @dataclass(frozen=True, slots=True)

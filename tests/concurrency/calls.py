@@ -125,7 +125,8 @@ def _attempt(
     kind = "sign" if signing else "withdraw"
     if isinstance(answer, status_pb2.Status):
         reason, ordinal = _reason(answer)
-        return Attempt(kind, *ids, code_pb2.Code.Name(answer.code), reason, ordinal)  # type: ignore[arg-type]
+        code = code_pb2.Code.Name(answer.code)
+        return Attempt(kind, *ids, code, reason, ordinal, message=answer.message)  # type: ignore[arg-type]
     thresholds = (
         answer.crossed_thresholds if isinstance(answer, messages.CoSignResponse) else answer.reversed_thresholds
     )

@@ -23,6 +23,7 @@ class Attempt:
         reason: of the error's `ErrorInfo`; empty where the answer carried none.
         ordinal: of the signature; of ALREADY_SIGNED, the one in its metadata.
         thresholds: crossed by a signature, reversed by a withdrawal.
+        message: of an error, for people.
     """
 
     kind: Kind
@@ -39,6 +40,7 @@ class Attempt:
     thresholds: tuple[int, ...] = ()
     replayed: bool = False
     token: str = ""
+    message: str = ""
 
     @property
     def acknowledged(self) -> bool:

@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
-from typing import Any, NoReturn
+from typing import Any
 
 from libs.data.errors import Unavailable
 from libs.rpc.method import Context, Method, StreamHandler, UnaryHandler
@@ -21,33 +20,46 @@ class Draining:
 
     def __init__(self) -> None:
         self._begun = False
-        self._refused_time = 0.0
+        self._in_flight = 0
+        self._refused = asyncio.Event()
         self._waits: set[_Wait] = set()
 
     def begin(self) -> None:
         self._begun = True
-        self._refused_time = time.monotonic()
         for wait in self._waits:
             wait.interrupt()
 
     async def quiet(self, seconds: float) -> None:
-        """Returns once no call had to be refused for that long.
+        """Returns once no unary call is in flight and none had to be refused for that long.
 
         grpc cancels the calls that it has received but not handed over when it stops: callers that share their commits
-        come back together, so in the middle of a burst that is most of them.
+        come back together, so right after a commit that is most of them.
         """
-        while (silence := time.monotonic() - self._refused_time) < seconds:
-            await asyncio.sleep(seconds - silence)
+        while True:
+            self._refused.clear()
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._refused.wait()
+            except TimeoutError:
+                if not self._in_flight:
+                    return
 
     def unary(self, method: Method, handler: UnaryHandler) -> UnaryHandler:
-        if not method.streams_requests:
-            return lambda request, context: self._refused() if self._begun else handler(request, context)
-        # Ending the requests early would pass for the whole of them: they fail instead.
-        return lambda requests, context: handler(self._until_begun(requests), context)
+        if method.streams_requests:
+            # Ending the requests early would pass for the whole of them: they fail instead.
+            return lambda requests, context: handler(self._until_begun(requests), context)
 
-    async def _refused(self) -> NoReturn:
-        self._refused_time = time.monotonic()
-        raise Unavailable(_MESSAGE)
+        async def admitted(request: Any, context: Context) -> Any:
+            if self._begun:
+                self._refused.set()
+                raise Unavailable(_MESSAGE)
+            self._in_flight += 1
+            try:
+                return await handler(request, context)
+            finally:
+                self._in_flight -= 1
+
+        return admitted
 
     def stream(self, method: Method, handler: StreamHandler) -> StreamHandler:
         if not method.streams_requests:
@@ -70,6 +82,8 @@ class Draining:
 
     async def _until_begun(self, messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
         """The messages; raises Unavailable as soon as draining begins."""
+        if self._begun:
+            raise Unavailable(_MESSAGE)
         wait = _Wait()
         self._waits.add(wait)
         try:
