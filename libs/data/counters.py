@@ -98,24 +98,54 @@ class Counter:
         rows = " AND ".join(f"r.{column} = ${n}" for n, column in enumerate(self.counts.key, start=1))
         where = f" AND {self.counts.where}" if self.counts.where else ""
         key = " AND ".join(f"t.{column} = ${n}" for n, column in enumerate(self.key_columns, start=1))
-        table = self.table or self.aggregate.name
+        counter = f"SELECT t.{self.column} FROM {self.table or self.aggregate.name} t WHERE {key}"
+        if self.table:  # never counted is 0 wherever the aggregate exists
+            counter = f"SELECT coalesce(({counter}), 0) FROM {self.aggregate.name} a WHERE a.{self.aggregate.key} = $1"
+        counted = f"SELECT count(*) FROM {self.counts.table} r WHERE {rows}{where}"
+        return f"SELECT ({counter}) AS counter, ({counted})::bigint AS counted"
+
+    @property
+    def survey_sql(self) -> str:
+        """Compares counter and counted rows of every key, or of the aggregates in `$1::uuid[]`, in one snapshot.
+
+        Rows of key…, counter, counted, checked: the keys that differ, each with the number of keys looked at; one row with
+        null keys where none differs.
+        """
+        assert self.counts is not None
+        keys = ", ".join(self.key_columns)
+        counted_keys = ", ".join(
+            f"{column} AS {name}" for column, name in zip(self.counts.key, self.key_columns, strict=True)
+        )
+        conditions = [f"{column} IS NOT NULL" for column in self.counts.key] + (
+            [self.counts.where] if self.counts.where else []
+        )
+        asked = "($1::uuid[] IS NULL OR {} = ANY($1))".format
         return (
-            f"SELECT (SELECT t.{self.column} FROM {table} t WHERE {key}) AS counter, "
-            f"(SELECT count(*) FROM {self.counts.table} r WHERE {rows}{where})::bigint AS counted"
+            f"WITH counters AS (SELECT {keys}, {self.column} AS n FROM {self.table or self.aggregate.name} "
+            f"WHERE {asked(self.aggregate.key)}), "
+            f"counted AS (SELECT {counted_keys}, count(*) AS n FROM {self.counts.table} "
+            f"WHERE {' AND '.join(conditions)} AND {asked(self.counts.key[0])} GROUP BY {', '.join(self.counts.key)}), "
+            f"compared AS MATERIALIZED (SELECT {keys}, coalesce(counters.n, 0)::bigint AS counter, "
+            f"coalesce(counted.n, 0) AS counted FROM counters FULL JOIN counted USING ({keys})) "
+            f"SELECT {keys}, counter, counted, checked FROM (SELECT count(*) AS checked FROM compared) AS every "
+            f"LEFT JOIN compared ON counter <> counted ORDER BY {keys}"
         )
 
     @property
     def repair_sql(self) -> str:
         """Sets the counter of one key (`$1…`) to the last parameter, as a new version of the aggregate."""
         value = len(self.key_columns) + 1
-        key = " AND ".join(f"t.{column} = ${n}" for n, column in enumerate(self.key_columns, start=1))
+        aggregate, key = self.aggregate.name, self.aggregate.key
         if self.table:
-            return f"UPDATE {self.table} t SET {self.column} = ${value}::bigint WHERE {key}"
+            names = ", ".join(self.key_columns)
+            keys = ", ".join(f"${n}" for n in range(1, value))
+            return (
+                f"WITH renewed AS (UPDATE {aggregate} SET version = version + 1 WHERE {key} = $1) "
+                f"INSERT INTO {self.table} ({names}, {self.column}) VALUES ({keys}, ${value}::bigint) "
+                f"ON CONFLICT ({names}) DO UPDATE SET {self.column} = EXCLUDED.{self.column}"
+            )
         rank = f", {self.rank_column} = operations.rank_of(${value}::bigint)" if self.rank_column else ""
-        return (
-            f"UPDATE {self.aggregate.name} t "
-            f"SET {self.column} = ${value}::bigint, version = t.version + 1{rank} WHERE {key}"
-        )
+        return f"UPDATE {aggregate} SET {self.column} = ${value}::bigint, version = version + 1{rank} WHERE {key} = $1"
 
     @property
     def top_sql(self) -> str:

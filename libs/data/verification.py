@@ -1,6 +1,8 @@
 """Whether a counter equals its rows, and setting it right. Derived from the counter's declaration alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import structlog
 
@@ -44,6 +46,27 @@ async def verify(snapshot: Snapshot, counter: Counter, key: Key) -> Verification
             counted_value=verification.counted,
         )
     return verification
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """How many keys of a counter were compared, and those that differ from their rows."""
+
+    checked: int
+    discrepancies: dict[Key, Verification]
+
+
+async def survey(snapshot: Snapshot, counter: Counter, aggregates: Sequence[UUID] | None = None) -> Survey:
+    """Compares every key of a counter, or those of some aggregates, in the one snapshot of one statement.
+
+    Reads all counted rows: for an operator, with a time limit to match.
+    """
+    rows = await snapshot.fetch(counter.survey_sql, aggregates)
+    width = len(counter.key_columns)
+    found = {
+        tuple(row[:width]): Verification(row["counter"], row["counted"]) for row in rows if row["counter"] is not None
+    }
+    return Survey(rows[0]["checked"], found)
 
 
 AUDIT = """
