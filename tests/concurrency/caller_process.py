@@ -16,7 +16,7 @@ import uvloop
 from tally.petition.v1 import petition_service_pb2 as messages
 
 from tests.concurrency.calls import Caller, open_channel
-from tests.concurrency.history import Attempt, History, write_history
+from tests.concurrency.history import Attempt, write_history
 from tests.concurrency.mix import Action, Mix, Operation
 
 CHANNELS = 8
@@ -34,6 +34,7 @@ class Plan:
         history: where the record goes.
         operations: of each caller; 0 for going on until told to stop.
         persistence: share of writes without a clear answer that are repeated.
+        keep_history: unset for more attempts than memory should hold.
     """
 
     targets: list[str]
@@ -47,10 +48,25 @@ class Plan:
     weights: dict[Action, float] = field(default_factory=lambda: {"sign": 1.0})
     deadline: float = 20.0
     persistence: float = 1.0
+    keep_history: bool = True
+
+
+class Record(list[Attempt]):
+    """A history that counts; with `keep` unset it only counts."""
+
+    def __init__(self, keep: bool) -> None:
+        super().__init__()
+        self._keep = keep
+        self.acknowledged = 0
+
+    def append(self, attempt: Attempt) -> None:
+        self.acknowledged += attempt.acknowledged
+        if self._keep:
+            super().append(attempt)
 
 
 async def run(plan: Plan, go: asyncio.Event, stop: asyncio.Event) -> None:
-    history: History = []
+    history = Record(plan.keep_history)
     count = max(CHANNELS, len(plan.targets))
     channels = [open_channel(plan.targets[n % len(plan.targets)]) for n in range(count)]
     try:
@@ -68,7 +84,7 @@ async def run(plan: Plan, go: asyncio.Event, stop: asyncio.Event) -> None:
         for channel in channels:
             await channel.close()
     write_history(Path(plan.history), history)
-    say(_acknowledged(history))
+    say(history.acknowledged)
 
 
 async def _call(plan: Plan, caller: Caller, mix: Mix, stop: asyncio.Event) -> None:
@@ -113,19 +129,10 @@ def _settled(attempt: Attempt) -> bool:
     return not attempt.unknown and attempt.reason not in _TRY_AGAIN
 
 
-async def _report(history: History) -> None:
+async def _report(history: Record) -> None:
     while True:
         await asyncio.sleep(0.05)
-        say(_acknowledged(history))
-
-
-_counted = [0, 0]  # attempts looked at, and those among them that were acknowledged
-
-
-def _acknowledged(history: History) -> int:
-    seen, acknowledged = _counted
-    _counted[:] = [len(history), acknowledged + sum(attempt.acknowledged for attempt in history[seen:])]
-    return _counted[1]
+        say(history.acknowledged)
 
 
 def say(what: object) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import uuid
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +15,7 @@ Action = Literal["sign", "again", "withdraw", "batch", "stream", "cancel", "hurr
 EVERYTHING: dict[Action, float] = {"sign": 8, "again": 2, "withdraw": 3, "batch": 1, "stream": 1}
 LIVELY: dict[Action, float] = {"sign": 16, "again": 2, "withdraw": 3, "batch": 1, "stream": 1}
 IMPATIENT: dict[Action, float] = {"sign": 4, "cancel": 6, "hurry": 6, "again": 2, "withdraw": 1, "batch": 1}
+UNARY: dict[Action, float] = {"sign": 8, "again": 2, "withdraw": 6}
 CROSSING: dict[Action, float] = {"batch": 6, "stream": 1, "sign": 2, "withdraw": 1}
 
 REGIONS = ("", "", "DE-BY", "DE-BE", "FR-75", "IT-25")
@@ -47,7 +49,7 @@ class Mix:
         self._actions = list(weights)
         self._weights = list(weights.values())
         self._items = items
-        self._signed: list[messages.CoSignRequest] = []
+        self._signed: deque[messages.CoSignRequest] = deque(maxlen=1_000)
 
     def next(self) -> Operation:
         (action,) = self._random.choices(self._actions, self._weights)
