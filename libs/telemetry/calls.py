@@ -8,14 +8,13 @@ second, makes lines and measurements of what is there.
 import asyncio
 import random
 import time
-from typing import Any
 
 from libs.telemetry import logs
 from libs.telemetry.durations import DURATIONS
 
-# service, method, start and end by `time.perf_counter()`, code, reason, message, request_id. A bare tuple because that
+# The method's path, start and end by `time.perf_counter()`, code, reason, message, request_id. A bare tuple because that
 # is the quickest thing to make.
-EndedCall = tuple[str, str, float, float, str, str, str, str]
+EndedCall = tuple[str, float, float, str, str, str, str]
 
 _DRAIN_INTERVAL_SECONDS = 0.1
 _MOST_WAITING = 5_000
@@ -50,26 +49,22 @@ class Calls:
             return
         record, ok_ratio = DURATIONS.record, self._ok_ratio
         wall_start = time.time() - time.perf_counter()
-        lines = []
-        for call in calls:
-            service, method, start, end, code = call[:5]
-            record(service, method, code, end - start)
-            if code != "OK" or ok_ratio >= 1 or random.random() < ok_ratio:  # noqa: S311
-                lines.append((_LEVELS.get(code, "info"), wall_start + end, _fields(call)))
+        lines: list[logs.Line] = []
+        for path, start, end, code, reason, message, request_id in calls:
+            record(path, code, end - start)
+            if code == "OK" and ok_ratio < 1 and random.random() >= ok_ratio:  # noqa: S311
+                continue
+            fields = {"event": "call", "method": path, "code": code}
+            if reason:
+                fields["reason"] = reason
+                fields["message"] = message
+            if request_id:
+                fields["request_id"] = request_id
+            milliseconds = int((end - start) * 1e6) / 1e3
+            lines.append((_LEVELS.get(code, "info"), wall_start + end, {**fields, "duration_ms": milliseconds}))
         logs.write(lines)
 
     async def drain_for_ever(self) -> None:
         while True:
             await asyncio.sleep(_DRAIN_INTERVAL_SECONDS)
             self.drain()
-
-
-def _fields(call: EndedCall) -> dict[str, Any]:
-    service, method, start, end, code, reason, message, request_id = call
-    fields = {"event": "call", "method": f"/{service}/{method}", "code": code}
-    if reason:
-        fields["reason"] = reason
-        fields["message"] = message
-    if request_id:
-        fields["request_id"] = request_id
-    return {**fields, "duration_ms": round((end - start) * 1e3, 3)}

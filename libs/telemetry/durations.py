@@ -24,21 +24,24 @@ class _Histogram:
 
 
 class Durations(Collector):
-    """Every method's durations, by code. Recorded by the event loop's thread, collected by the exporter's."""
+    """Every method's durations, by code. Recorded by the event loop's thread, collected by the exporter's.
+
+    Methods are named by their path, `/tally.petition.v1.PetitionService/CoSign`.
+    """
 
     def __init__(self) -> None:
-        self._histograms: dict[tuple[str, str, str], _Histogram] = {}
+        self._histograms: dict[tuple[str, str], _Histogram] = {}
 
-    def record(self, service: str, method: str, code: str, seconds: float) -> None:
-        histogram = self._histograms.get((service, method, code))
+    def record(self, path: str, code: str, seconds: float) -> None:
+        histogram = self._histograms.get((path, code))
         if histogram is None:
-            histogram = self._histograms[service, method, code] = _Histogram()
+            histogram = self._histograms[path, code] = _Histogram()
         histogram.counts[bisect_left(BOUNDS_SECONDS, seconds)] += 1
         histogram.total_seconds += seconds
 
-    def count(self, service: str, method: str, code: str) -> int:
+    def count(self, path: str, code: str) -> int:
         """How many calls of a method have ended with a code."""
-        histogram = self._histograms.get((service, method, code))
+        histogram = self._histograms.get((path, code))
         return 0 if histogram is None else sum(histogram.counts)
 
     def collect(self) -> Iterator[Metric]:
@@ -47,11 +50,12 @@ class Durations(Collector):
             "Time from a call's arrival at the chain to its answer",
             labels=("rpc_system", "rpc_service", "rpc_method", "rpc_grpc_status_code"),
         )
-        for (service, method, code), histogram in list(self._histograms.items()):
+        for (path, code), histogram in list(self._histograms.items()):
             total_seconds, cumulative, buckets = histogram.total_seconds, 0, []
             for bound, count in zip((*map(str, BOUNDS_SECONDS), "+Inf"), list(histogram.counts), strict=True):
                 cumulative += count
                 buckets.append((bound, float(cumulative)))
+            service, _, method = path.removeprefix("/").partition("/")
             family.add_metric(("grpc", service, method, code), buckets, total_seconds)
         yield family
 

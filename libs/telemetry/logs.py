@@ -65,11 +65,11 @@ def _json_batches(service: str, threshold: int) -> Callable[[Sequence[Line]], No
     """The same lines as `_json`, without a trip through structlog and a system call for each."""
     levels = logging.getLevelNamesMapping()
     logged = {level for level in ("debug", "info", "warning", "error") if levels[level.upper()] >= threshold}
-    options, at = _JSON_OPTIONS | orjson.OPT_APPEND_NEWLINE, datetime.fromtimestamp
+    dumps, options, at = orjson.dumps, _JSON_OPTIONS | orjson.OPT_APPEND_NEWLINE, datetime.fromtimestamp
 
     def write_json(lines: Sequence[Line]) -> None:
         rendered = [
-            orjson.dumps({**fields, "level": level, "service": service, "timestamp": at(when, UTC)}, None, options)
+            dumps({**fields, "level": level, "service": service, "timestamp": at(when, UTC)}, None, options)
             for level, when, fields in lines
             if level in logged
         ]

@@ -25,7 +25,7 @@ class Observation:
         self._calls = calls
 
     def unary(self, method: Method, handler: UnaryHandler) -> UnaryHandler:
-        service, name, add, clock = method.service, method.name, self._calls.add, time.perf_counter
+        path, add, clock = method.path, self._calls.add, time.perf_counter
         has_request_id = method.repeatable_by_request_id and not method.streams_requests
 
         async def observed(request: Any, context: Context) -> Any:
@@ -34,9 +34,9 @@ class Observation:
             try:
                 response = await handler(request, context)
             except BaseException as error:
-                add((service, name, start, clock(), *_outcome(error, method, context), request_id))
+                add((path, start, clock(), *_outcome(error, method, context), request_id))
                 raise
-            add((service, name, start, clock(), "OK", "", "", request_id))
+            add((path, start, clock(), "OK", "", "", request_id))
             return response
 
         return observed
@@ -53,7 +53,7 @@ class Observation:
                 outcome = _outcome(error, method, context)
                 raise
             finally:
-                self._calls.add((method.service, method.name, start, time.perf_counter(), *outcome, ""))
+                self._calls.add((method.path, start, time.perf_counter(), *outcome, ""))
 
         return observed
 

@@ -122,8 +122,10 @@ async def test_fewer_lines_of_calls_that_succeed_can_be_asked_for_but_never_of_t
 
 
 async def test_every_call_is_measured_whether_logged_or_not() -> None:
+    path = f"/{SERVICE}/CoSign"
+
     def measured() -> tuple[int, int]:
-        return DURATIONS.count(SERVICE, "CoSign", "OK"), DURATIONS.count(SERVICE, "CoSign", "ALREADY_EXISTS")
+        return DURATIONS.count(path, "OK"), DURATIONS.count(path, "ALREADY_EXISTS")
 
     before = measured()
     async with running(Servicer(), settings(log_call_ratio=0)) as server:

@@ -17,18 +17,18 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, dict[str, A
 
 
 def call(code: str = "OK", reason: str = "", request_id: str = "") -> EndedCall:
-    return ("calls.test", "M", 10.0, 10.25, code, reason, "why" if reason else "", request_id)
+    return ("/calls.test/M", 10.0, 10.25, code, reason, "why" if reason else "", request_id)
 
 
 def test_nothing_is_written_before_the_drain_and_all_of_it_then(lines: list[Any]) -> None:
     calls = Calls()
-    before = DURATIONS.count("calls.test", "M", "OK")
+    before = DURATIONS.count("/calls.test/M", "OK")
     for _ in range(3):
         calls.add(call())
-    assert (lines, DURATIONS.count("calls.test", "M", "OK")) == ([], before)
+    assert (lines, DURATIONS.count("/calls.test/M", "OK")) == ([], before)
     calls.drain()
     assert len(lines) == 3
-    assert DURATIONS.count("calls.test", "M", "OK") == before + 3
+    assert DURATIONS.count("/calls.test/M", "OK") == before + 3
     calls.drain()
     assert len(lines) == 3
 

@@ -15,8 +15,8 @@ def test_every_call_is_in_one_bucket_and_in_the_sum(seconds: list[float]) -> Non
     durations, registry = Durations(), CollectorRegistry()
     registry.register(durations)
     for each in seconds:
-        durations.record("s", "m", "OK", each)
-    assert durations.count("s", "m", "OK") == len(seconds)
+        durations.record("/s/m", "OK", each)
+    assert durations.count("/s/m", "OK") == len(seconds)
     for bound in BOUNDS_SECONDS if seconds else ():
         within = sum(each <= bound for each in seconds)
         assert registry.get_sample_value(f"{NAME}_bucket", LABELS | {"le": str(bound)}) == within
@@ -28,8 +28,8 @@ def test_every_call_is_in_one_bucket_and_in_the_sum(seconds: list[float]) -> Non
 def test_methods_and_codes_are_kept_apart() -> None:
     durations, registry = Durations(), CollectorRegistry()
     registry.register(durations)
-    durations.record("s", "m", "OK", 0.1)
-    durations.record("s", "m", "INTERNAL", 0.1)
-    durations.record("s", "n", "OK", 0.1)
+    durations.record("/s/m", "OK", 0.1)
+    durations.record("/s/m", "INTERNAL", 0.1)
+    durations.record("/s/n", "OK", 0.1)
     lines = generate_latest(registry).decode().splitlines()
     assert sum(line.startswith(f"{NAME}_count") for line in lines) == 3

@@ -22,7 +22,7 @@ async def main():
     async with telemetry("petition", log_format="json", log_level="info", metrics_address=("127.0.0.1", PORT)):
         signed.add(5, {"kind": "batch"})
         sizes.record(7)
-        DURATIONS.record("s", "m", "OK", 0.2)
+        DURATIONS.record("/s/m", "OK", 0.2)
         print(await asyncio.to_thread(lambda: urllib.request.urlopen("http://127.0.0.1:PORT/metrics").read().decode()))
 
 asyncio.run(main())
