@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from libs.data.commit_tokens import CommitToken, decode_token, unknown_token
@@ -40,10 +41,12 @@ class Reader:
         self._asked = asked
 
     def watermark_of(self, entry: Entry) -> Watermark:
-        """What a held entry reflects: all the stream has told, and what it was loaded with if that is newer."""
+        """What a held entry reflects: all the stream has told, and what it was loaded with."""
         current, loaded = self._follower.watermark, entry.loaded
         if current is None or (loaded is not None and loaded.begun > current.begun):
             assert loaded is not None
+            if current is not None and current.horizon > loaded.horizon:
+                entry.loaded = loaded = replace(loaded, horizon=current.horizon, token=current.token)
             return loaded
         return current
 

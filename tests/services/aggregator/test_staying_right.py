@@ -66,6 +66,35 @@ async def test_a_value_never_goes_backwards_for_a_caller(petitions: Petitions, d
         assert sum(await asyncio.gather(*reading)) > 300
 
 
+async def test_news_older_than_what_was_read_are_ignored(
+    petitions: Petitions, counters: Counters, db: Connection, database_url: str
+) -> None:
+    """The stream, held up by open transactions, tells of the first signature when the second was already read (G6)."""
+    petition_id = (await petitions.create()).petition_id
+    other = await asyncpg.connect(database_url)
+    first, second = db.transaction(), other.transaction()
+    try:
+        await first.start()
+        await db.fetchval("SELECT pg_current_xact_id()")
+        one = await petitions.sign(petition_id)
+        await second.start()
+        await other.fetchval("SELECT pg_current_xact_id()")
+        await petitions.sign(petition_id)
+        assert await counters.value(petition_id, PRIMARY) == 2
+        await first.commit()
+
+        async def has_told_of_the_first() -> bool:
+            count = await counters.get(petition_id)
+            assert (count.value, count.source) == (2, count_pb2.SOURCE_CACHE)
+            return int(count.commit_token, 16) >= int(one.commit_token, 16)
+
+        await becomes_true(has_told_of_the_first)
+        await second.commit()
+    finally:
+        await other.close()
+    assert await counters.value(petition_id, at_most(0)) == 2
+
+
 async def test_everybody_who_asks_at_once_is_answered_by_one_statement(
     petitions: Petitions, counters: Counters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
