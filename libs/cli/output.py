@@ -8,7 +8,8 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
-console = Console(highlight=False, soft_wrap=True)
+# Where there is no terminal, rich would squeeze tables into 80 columns.
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]

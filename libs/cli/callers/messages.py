@@ -1,4 +1,4 @@
-"""The requests callers send, made before the clock starts, and what their answers say."""
+"""The requests callers send, and what their answers say."""
 
 import os
 from collections import Counter
@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import grpc.aio
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
 from tally.aggregator.v1 import aggregator_pb2, aggregator_service_pb2
 from tally.aggregator.v1.aggregator_service_pb2_grpc import AggregatorServiceStub
 from tally.petition.v1 import petition_service_pb2
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
 
 from libs.cli.callers.orders import Order
+from libs.cli.callers.reasons import reason_of
 
 CO_SIGNERS = "petition.co_signers"
 _IDS_AT_ONCE = 4096
@@ -74,7 +74,7 @@ def _aggregator(method: str) -> Callable[[grpc.aio.Channel], Any]:
 
 
 def _failed_items(answer: Any) -> Counter[str]:
-    return Counter(_reason_of(result.error) for result in answer.results if result.HasField("error"))
+    return Counter(reason_of(result.error) for result in answer.results if result.HasField("error"))
 
 
 CALLS = {
@@ -84,20 +84,3 @@ CALLS = {
     "GetCounter": Call(_aggregator("GetCounter")),
     "BatchGetCounters": Call(_aggregator("BatchGetCounters"), _failed_items),
 }
-
-
-def reason(error: grpc.aio.AioRpcError) -> str:
-    """Code and reason of a call that failed, such as `ALREADY_EXISTS ALREADY_SIGNED`."""
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin" and isinstance(value, bytes):
-            return _reason_of(status_pb2.Status.FromString(value))
-    return str(error.code().name)
-
-
-def _reason_of(status: status_pb2.Status) -> str:
-    info = error_details_pb2.ErrorInfo()
-    code = next((c.name for c in grpc.StatusCode if c.value[0] == status.code), str(status.code))
-    for detail in status.details:
-        if detail.Unpack(info):
-            return f"{code} {info.reason}"
-    return code

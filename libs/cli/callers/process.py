@@ -14,8 +14,9 @@ import grpc.aio
 import uvloop
 from google.protobuf.message import Message
 
-from libs.cli.callers.messages import CALLS, reason, requests
+from libs.cli.callers.messages import CALLS, requests
 from libs.cli.callers.orders import Measurement, Order, Progress, encode_latencies
+from libs.cli.callers.reasons import reason
 
 _PROGRESS_SECONDS = 0.25
 

@@ -1,0 +1,182 @@
+"""`tally demo`: thousands of people sign, repeat, race, withdraw; then every count is compared with its rows."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import BaseModel, computed_field
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from libs.cli.output import Json, console, errors, print_json
+from libs.cli.scenario.comparison import Comparison
+from libs.cli.stack import ensure_running
+from libs.devstack.errors import DevstackError
+from libs.devstack.settings import StackSettings
+from libs.devstack.status import StackStatus
+
+if TYPE_CHECKING:
+    from libs.cli.scenario.ledger import Act
+
+_SHOWN = 6
+
+
+class ActReport(BaseModel):
+    """One part of the scenario: what was sent and what became of it. Latencies of the calls in milliseconds."""
+
+    name: str
+    sent: int
+    accepted: int
+    duplicates: int
+    replayed: int
+    withdrawn: int
+    failures: dict[str, int]
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+
+
+class DemoReport(BaseModel):
+    """What was played, and whether everybody agrees about it."""
+
+    acts: list[ActReport]
+    petitions: list[Comparison]
+    seconds: float
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic documents it so
+    @property
+    def agreed(self) -> bool:
+        """No call failed, and every count is the same by every account."""
+        return not any(act.failures for act in self.acts) and not any(p.disagreements for p in self.petitions)
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(demo)
+
+
+def demo(
+    signers: Annotated[int, typer.Option(min=100, max=100_000, help="People of the crowd.")] = 5_000,
+    callers: Annotated[int, typer.Option(min=1, max=500, help="Concurrent callers of the crowd.")] = 64,
+    seed: Annotated[int, typer.Option(help="Plays the same choices again.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Play a scenario against the stack, which is started if needed, and compare every count with its rows.
+
+    Exit status 1 if a call failed or anything disagrees.
+    """
+    import grpc
+
+    status = ensure_running(StackSettings())
+    try:
+        report = asyncio.run(play(status, signers, callers, seed))
+    except grpc.RpcError as error:
+        raise DevstackError(f"a check could not be made: {error}") from error
+    print_json(report) if as_json else _show(report)
+    raise typer.Exit(not report.agreed)
+
+
+async def play(status: StackStatus, signers: int, callers: int, seed: int) -> DemoReport:
+    """Plays every act, then compares."""
+    import grpc.aio
+
+    from libs.cli.scenario import play as scenario
+    from libs.cli.scenario.checks import Checks
+
+    start = time.monotonic()
+    columns = (TextColumn("{task.description:28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    async with (
+        grpc.aio.insecure_channel(status.services["petition"].address) as petition,
+        grpc.aio.insecure_channel(status.services["aggregator"].address) as aggregator,
+    ):
+        played = scenario.Play(petition, callers, seed)
+        checks = Checks(petition, aggregator)
+        with Progress(*columns, console=errors, disable=not errors.is_terminal) as bars:
+
+            def bar(title: str, total: int | None) -> scenario.Advance:
+                task = bars.add_task(title, total=total)
+                return lambda done: bars.advance(task, done)
+
+            await played.create(bar("create petitions", scenario.PETITIONS))
+            await played.crowd(signers, bar("sign, most of them one", None))
+            await played.race(bar("race past thresholds", scenario.RACERS))
+            await played.batches(bar("batches", scenario.BATCHES * scenario.BATCH))
+            await played.stream(bar("a stream", scenario.STREAMED))
+            await played.withdraw(bar("withdraw and come back", scenario.WITHDRAWALS + scenario.RETURNING))
+            advance = bar("compare every count", len(played.ledger.petitions))
+            compared = []
+            for signed in played.ledger.petitions:
+                compared.append(await checks.compare(signed))
+                advance(1)
+    return DemoReport(
+        acts=[_act(act) for act in played.ledger.acts],
+        petitions=compared,
+        seconds=time.monotonic() - start,
+    )
+
+
+def _act(act: "Act") -> ActReport:
+    return ActReport(
+        name=act.name,
+        sent=act.sent,
+        accepted=act.accepted,
+        duplicates=act.duplicates,
+        replayed=act.replayed,
+        withdrawn=act.withdrawn,
+        failures=dict(act.failures),
+        seconds=act.seconds,
+        p50_ms=act.percentile_ms(0.50),
+        p99_ms=act.percentile_ms(0.99),
+    )
+
+
+def _show(report: DemoReport) -> None:
+    console.print(_acts(report))
+    console.print()
+    console.print(_petitions(report))
+    for petition in report.petitions:
+        for text in petition.disagreements:
+            console.print(f"[red]{petition.title}[/]: {text}; {petition.answered} stand by the answers")
+    for act in report.acts:
+        for reason, count in act.failures.items():
+            console.print(f"[red]{act.name}[/]: {count} x {reason}")
+    verdict = "every count equals its rows" if report.agreed else "something disagrees"
+    console.print(f"[{'green' if report.agreed else 'red'}]{verdict}[/], {report.seconds:.1f} s")
+
+
+def _acts(report: DemoReport) -> Table:
+    names = ("sent", "accepted", "duplicates", "replayed", "withdrawn", "failed", "p50 ms", "p99 ms")
+    table = Table("", *names, box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for act in report.acts:
+        counts = (act.sent, act.accepted, act.duplicates, act.replayed, act.withdrawn, sum(act.failures.values()))
+        latencies = (f"{act.p50_ms:.1f}", f"{act.p99_ms:.1f}") if act.p50_ms else ("", "")
+        table.add_row(act.name, *(f"{n:,}" if n else "" for n in counts), *latencies)
+    return table
+
+
+def _petitions(report: DemoReport) -> Table:
+    names = ("answers", "aggregator", "counter", "rows", "crossed", "recorded", "reversed", "recorded")
+    table = Table("petition", *names, "", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    ordered = sorted(report.petitions, key=lambda petition: -petition.answered)
+    for petition in ordered[:_SHOWN]:
+        table.add_row(petition.title, *_counts([petition]), _agrees([petition]))
+    if rest := ordered[_SHOWN:]:
+        table.add_row(f"{len(rest)} others together", *_counts(rest), _agrees(rest))
+    table.add_row("all", *_counts(ordered), _agrees(ordered), style="bold")
+    return table
+
+
+def _counts(petitions: list[Comparison]) -> list[str]:
+    fields = (
+        *("answered", "aggregator", "counter", "rows"),
+        *("crossed_answered", "crossed_recorded", "reversed_answered", "reversed_recorded"),
+    )
+    return [f"{sum(getattr(petition, name) for petition in petitions):,}" for name in fields]
+
+
+def _agrees(petitions: list[Comparison]) -> str:
+    return "[red]differs[/]" if any(petition.disagreements for petition in petitions) else "[green]agrees[/]"

@@ -1,0 +1,27 @@
+"""A petition by every account of it."""
+
+from pydantic import BaseModel
+
+
+class Comparison(BaseModel):
+    """One petition by every account.
+
+    Args:
+        answered: accepted less withdrawn, as the callers were told.
+        aggregator: the aggregator's count, asked to be at least as new as the last commit told of.
+        counter, rows: of one snapshot.
+        crossed, reversed: how often thresholds were, as answered and as recorded.
+        disagreements: empty when all is well.
+    """
+
+    petition_id: str
+    title: str
+    answered: int
+    aggregator: int
+    counter: int
+    rows: int
+    crossed_answered: int
+    crossed_recorded: int
+    reversed_answered: int
+    reversed_recorded: int
+    disagreements: list[str]

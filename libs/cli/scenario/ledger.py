@@ -1,0 +1,60 @@
+"""What the players of a scenario were answered: the side that every count is compared with."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Petition:
+    """A petition as its signers know it.
+
+    Args:
+        signers: users whose signature was accepted and not withdrawn since, with their region.
+        token: of the latest commit anybody was told of.
+        crossed, reversed: thresholds as the answers named them.
+    """
+
+    petition_id: str
+    title: str
+    thresholds: list[int]
+    signers: dict[str, str] = field(default_factory=dict)
+    ordinals: list[int] = field(default_factory=list)
+    token: int = 0
+    crossed: Counter[int] = field(default_factory=Counter)
+    reversed: Counter[int] = field(default_factory=Counter)
+
+    def heard(self, token: str) -> None:
+        self.token = max(self.token, int(token or "0", 16))
+
+    @property
+    def regions(self) -> Counter[str]:
+        """Signatures by region, those without one under the empty code."""
+        return Counter(self.signers.values())
+
+
+@dataclass(slots=True)
+class Act:
+    """One part of the scenario: how many calls or items were sent, and what became of them. Latencies in seconds."""
+
+    name: str
+    sent: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    replayed: int = 0
+    withdrawn: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    latencies: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def percentile_ms(self, share: float) -> float:
+        """Of the calls' latencies, in milliseconds; 0 where there was none."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1e3 if ordered else 0.0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Everything."""
+
+    petitions: list[Petition] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
