@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from rich.table import Column, Table
 
 from libs.cli.migrate import database_url
-from libs.cli.output import Json, print_json
+from libs.cli.output import Json, console, print_json
 from libs.devstack.errors import DevstackError
 from libs.devstack.settings import StackSettings
 
