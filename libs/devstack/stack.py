@@ -19,9 +19,13 @@ from libs.devstack.state import StackState, living
 from libs.devstack.status import StackStatus, stack_status
 
 _START_SECONDS = 120.0
-_HOPELESS_RESTARTS = 3
+_HOPELESS_RESTARTS = 2
 
 Progress = Callable[[str], None]
+
+
+class _SupervisorGone(Exception):
+    """The supervisor that somebody else started ended while we waited for its stack."""
 
 
 def up(settings: StackSettings, progress: Progress = lambda _: None) -> bool:
@@ -33,21 +37,20 @@ def up(settings: StackSettings, progress: Progress = lambda _: None) -> bool:
     folder = settings.state
     make_state_folder(folder.path)
     with locks.held(folder.starting_lock):
-        started = not locks.is_held(folder.supervisor_lock)
-        if started:
-            sweep(settings)
-            ports.require_free(settings.ports())
-            supervisor = _spawn_supervisor(settings)
-        else:
-            supervisor = None
+        while locks.is_held(folder.supervisor_lock):
+            with contextlib.suppress(_SupervisorGone):  # it was about to end; then this is a start after all
+                _wait_until_healthy(settings, None, lambda _: None)
+                return False
+        sweep(settings)
+        ports.require_free(settings.ports())
+        supervisor = _spawn_supervisor(settings)
         try:
-            _wait_until_healthy(settings, supervisor, progress if started else lambda _: None)
+            _wait_until_healthy(settings, supervisor, progress)
         except BaseException:
-            if supervisor is not None:
-                _end_own(supervisor, settings)
-                sweep(settings)
+            _end_own(supervisor, settings)
+            sweep(settings)
             raise
-    return started
+    return True
 
 
 def down(settings: StackSettings) -> bool:
@@ -104,11 +107,13 @@ def _wait_until_healthy(
 
     while True:
         status = stack_status(settings)
-        if status.phase == "failed":
+        if status.phase == "failed" and supervisor is not None:
             raise DevstackError(f"the stack did not start: {status.detail}")
         if supervisor is not None and supervisor.poll() is not None:
             log = settings.state.log("supervisor")
             raise DevstackError(f"the supervisor ended; its log ends:\n{log_tail(log)}")
+        if supervisor is None and not locks.is_held(settings.state.supervisor_lock):
+            raise _SupervisorGone
         for name, program in status.programs().items():
             if program.healthy:
                 tell(f"{name} is healthy at {program.address}")
@@ -149,16 +154,21 @@ def _stop_seconds(settings: StackSettings) -> float:
 
 
 def _stop_supervisor(settings: StackSettings) -> None:
+    """Asks the supervisor to end and waits. One that starts or ends at this moment may not be named in its file."""
     folder = settings.state
-    state = StackState.read(folder.stack_file)
-    supervisor = living(state.supervisor_pid, state.supervisor_create_time) if state else None
-    if supervisor is None:
-        raise DevstackError(f"a supervisor holds {folder.supervisor_lock}, but {folder.stack_file} does not name it")
-    supervisor.send_signal(signal.SIGTERM)
     give_up = time.monotonic() + _stop_seconds(settings)
+    asked: psutil.Process | None = None
     while locks.is_held(folder.supervisor_lock):
+        if asked is None:
+            state = StackState.read(folder.stack_file)
+            asked = living(state.supervisor_pid, state.supervisor_create_time) if state else None
+            if asked is not None:
+                asked.send_signal(signal.SIGTERM)
         if time.monotonic() > give_up:
-            supervisor.kill()
-            supervisor.wait(10)
-            break
+            if asked is None:
+                raise DevstackError(
+                    f"somebody holds {folder.supervisor_lock}, but {folder.stack_file} does not say who"
+                )
+            leftovers.kill_and_wait([asked], grace=0)
+            return
         time.sleep(0.05)
