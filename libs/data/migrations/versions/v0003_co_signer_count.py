@@ -8,11 +8,13 @@ down_revision = "0002"
 
 BATCH = 500
 
-# A constant default is metadata only; NOT VALID takes its lock for a moment, VALIDATE scans without blocking writers.
+# A constant default is metadata only; NOT VALID takes its lock for a moment, VALIDATE scans without blocking writers. All of
+# it can be repeated: the back-fill commits as it goes, so a migrator that was killed in it has left the columns behind.
 COLUMNS = """
 ALTER TABLE petition.petition_submissions
-    ADD COLUMN co_signer_count integer NOT NULL DEFAULT 0,
-    ADD COLUMN signature_rank integer NOT NULL DEFAULT 0;
+    ADD COLUMN IF NOT EXISTS co_signer_count integer NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS signature_rank integer NOT NULL DEFAULT 0,
+    DROP CONSTRAINT IF EXISTS petition_submissions_co_signer_count_check;
 ALTER TABLE petition.petition_submissions
     ADD CONSTRAINT petition_submissions_co_signer_count_check CHECK (co_signer_count >= 0) NOT VALID;
 COMMENT ON COLUMN petition.petition_submissions.co_signer_count IS
@@ -30,8 +32,13 @@ WHERE petition_id > :after ORDER BY petition_id LIMIT :batch FOR NO KEY UPDATE
 COUNT = """
 UPDATE petition.petition_submissions p
 SET co_signer_count = counted.n, signature_rank = operations.rank_of(counted.n)
-FROM (SELECT petition_id, count(*)::integer AS n FROM petition.co_signs WHERE petition_id = ANY(:locked) GROUP BY 1) counted
+FROM (
+    SELECT locked.petition_id, count(c.petition_id)::integer AS n
+    FROM unnest(CAST(:locked AS uuid[])) AS locked(petition_id) LEFT JOIN petition.co_signs c USING (petition_id)
+    GROUP BY 1
+) counted
 WHERE p.petition_id = counted.petition_id
+  AND (p.co_signer_count, p.signature_rank) IS DISTINCT FROM (counted.n, operations.rank_of(counted.n))
 """
 
 
