@@ -9,6 +9,9 @@ from libs.data.errors import FieldViolation
 
 _validator = Validator()
 
+# Answers something only for a message that breaks a rule: what there is to ask on the path of every call.
+is_bad = _validator.collect_violations
+
 _ONE_LINE = r"^[^\x00-\x1f\x7f]*[^\s\p{Z}\p{Cf}\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 _LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\s\p{Z}\p{Cf}\x00-\x1f\x7f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 

@@ -49,20 +49,22 @@ class Calls:
             return
         record, ok_ratio = DURATIONS.record, self._ok_ratio
         wall_start = time.time() - time.perf_counter()
-        lines: list[logs.Line] = []
+        succeeded: list[logs.Succeeded] = []
+        failed: list[logs.Line] = []
         for path, start, end, code, reason, message, request_id in calls:
             record(path, code, end - start)
-            if code == "OK" and ok_ratio < 1 and random.random() >= ok_ratio:  # noqa: S311
-                continue
-            fields = {"event": "call", "method": path, "code": code}
-            if reason:
-                fields["reason"] = reason
-                fields["message"] = message
-            if request_id:
-                fields["request_id"] = request_id
-            milliseconds = int((end - start) * 1e6) / 1e3
-            lines.append((_LEVELS.get(code, "info"), wall_start + end, {**fields, "duration_ms": milliseconds}))
-        logs.write(lines)
+            if code != "OK":
+                fields = {"method": path, "code": code, "reason": reason, "message": message}
+                if request_id:
+                    fields["request_id"] = request_id
+                milliseconds = round((end - start) * 1e3, 3)
+                failed.append(
+                    (_LEVELS.get(code, "info"), wall_start + end, "call", {**fields, "duration_ms": milliseconds})
+                )
+            elif ok_ratio >= 1 or random.random() < ok_ratio:  # noqa: S311
+                succeeded.append((path, request_id, wall_start + end, (end - start) * 1e3))
+        logs.write_succeeded(succeeded)
+        logs.write(failed)
 
     async def drain_for_ever(self) -> None:
         while True:

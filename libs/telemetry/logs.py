@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO, cast
@@ -13,18 +14,27 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 LogFormat = Literal["json", "console"]
 
-# Level, time in seconds since 1970, and fields with `event` among them.
-Line = tuple[str, float, dict[str, Any]]
+# Level, time in seconds since 1970, event, fields.
+Line = tuple[str, float, str, dict[str, Any]]
+# Of a call that succeeded: the method's path, request_id or nothing, time in seconds since 1970, duration in milliseconds.
+Succeeded = tuple[str, str, float, float]
 
 _log = structlog.get_logger()
 
 
 def _write_one_by_one(lines: Sequence[Line]) -> None:
-    for level, _, fields in lines:
-        getattr(_log, level)(**fields)
+    for level, _, event, fields in lines:
+        getattr(_log, level)(event, **fields)
+
+
+def _write_succeeded_one_by_one(calls: Sequence[Succeeded]) -> None:
+    for path, request_id, _, milliseconds in calls:
+        named = {"request_id": request_id} if request_id else {}
+        _log.info("call", method=path, code="OK", **named, duration_ms=round(milliseconds, 3))
 
 
 _write_many: Callable[[Sequence[Line]], None] = _write_one_by_one
+_write_succeeded: Callable[[Sequence[Succeeded]], None] = _write_succeeded_one_by_one
 
 
 def write(lines: Sequence[Line]) -> None:
@@ -32,9 +42,14 @@ def write(lines: Sequence[Line]) -> None:
     _write_many(lines)
 
 
+def write_succeeded(calls: Sequence[Succeeded]) -> None:
+    """Writes the lines of calls that succeeded: event `call`, level info."""
+    _write_succeeded(calls)
+
+
 def configure(service: str, log_format: LogFormat = "json", level: str = "info") -> None:
     """Sets up structlog and `logging` for the process. Lines go to standard output."""
-    global _write_many
+    global _write_many, _write_succeeded
     threshold = logging.getLevelNamesMapping()[level.upper()]
     output = sys.stdout.buffer
     render = _json(service) if log_format == "json" else _console(service)
@@ -45,7 +60,9 @@ def configure(service: str, log_format: LogFormat = "json", level: str = "info")
         cache_logger_on_first_use=True,
     )
     _route_standard_logging(threshold, render)
-    _write_many = _json_batches(service, threshold) if log_format == "json" else _write_one_by_one
+    _write_many, _write_succeeded = _write_one_by_one, _write_succeeded_one_by_one
+    if log_format == "json":
+        _write_many, _write_succeeded = _json_lines(service, threshold), _json_of_succeeded(service, threshold)
 
 
 _JSON_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
@@ -61,23 +78,56 @@ def _json(service: str) -> Sequence[Processor]:
     return (structlog.processors.format_exc_info, render)
 
 
-def _json_batches(service: str, threshold: int) -> Callable[[Sequence[Line]], None]:
+def _json_lines(service: str, threshold: int) -> Callable[[Sequence[Line]], None]:
     """The same lines as `_json`, without a trip through structlog and a system call for each."""
     levels = logging.getLevelNamesMapping()
     logged = {level for level in ("debug", "info", "warning", "error") if levels[level.upper()] >= threshold}
-    dumps, options, at = orjson.dumps, _JSON_OPTIONS | orjson.OPT_APPEND_NEWLINE, datetime.fromtimestamp
+    options = _JSON_OPTIONS | orjson.OPT_APPEND_NEWLINE
 
     def write_json(lines: Sequence[Line]) -> None:
-        rendered = [
-            dumps({**fields, "level": level, "service": service, "timestamp": at(when, UTC)}, None, options)
-            for level, when, fields in lines
+        _put(
+            orjson.dumps(
+                {
+                    "event": event,
+                    **fields,
+                    "level": level,
+                    "service": service,
+                    "timestamp": datetime.fromtimestamp(when, UTC),
+                },
+                default=repr,
+                option=options,
+            )
+            for level, when, event, fields in lines
             if level in logged
-        ]
-        with suppress(BrokenPipeError):  # whoever read the log went away; serving goes on
-            sys.stdout.buffer.write(b"".join(rendered))
-            sys.stdout.buffer.flush()
+        )
 
     return write_json
+
+
+def _json_of_succeeded(service: str, threshold: int) -> Callable[[Sequence[Succeeded]], None]:
+    """The same again for the one line that every call writes: filled into a text it takes a fifth of the time."""
+    dumps = orjson.dumps
+
+    def write_json(calls: Sequence[Succeeded]) -> None:
+        lines, second, stamp = [], -1, ""
+        for path, request_id, when, milliseconds in calls:
+            whole = int(when)
+            if whole != second:
+                second, stamp = whole, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+            named = f'"request_id":{dumps(request_id).decode()},' if request_id else ""
+            lines.append(
+                f'{{"event":"call","method":"{path}","code":"OK",{named}"duration_ms":{milliseconds:.3f},'
+                f'"level":"info","service":"{service}","timestamp":"{stamp}.{int((when - whole) * 1e6):06d}Z"}}\n'
+            )
+        _put(["".join(lines).encode()])
+
+    return write_json if threshold <= logging.INFO else lambda _: None
+
+
+def _put(lines: Iterable[bytes]) -> None:
+    with suppress(BrokenPipeError):  # whoever read the log went away; serving goes on
+        sys.stdout.buffer.write(b"".join(lines))
+        sys.stdout.buffer.flush()
 
 
 def _console(service: str) -> Sequence[Processor]:

@@ -7,7 +7,7 @@ from google.protobuf.message import Message
 
 from libs.data.errors import InvalidInput
 from libs.rpc.method import Context, Method, StreamHandler, UnaryHandler
-from libs.rpc.validation import violations
+from libs.rpc.validation import is_bad, violations
 
 
 class Validation:
@@ -18,8 +18,8 @@ class Validation:
             return lambda requests, context: handler(_checked(requests), context)
 
         def validated(request: Any, context: Context) -> Any:
-            if found := violations(request):
-                raise InvalidInput(found)
+            if is_bad(request):
+                raise InvalidInput(violations(request))
             return handler(request, context)
 
         return validated

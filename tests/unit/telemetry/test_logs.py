@@ -62,10 +62,35 @@ except RuntimeError:
 
 
 def test_many_lines_at_once_are_the_same_as_one_by_one() -> None:
-    batch = "[('info', 1767225600.5, {'event': 'call', 'n': 1}), ('error', 1767225601, {'event': 'call', 'n': 2})]"
+    batch = "[('info', 1767225600.5, 'call', {'n': 1}), ('error', 1767225601, 'call', {'n': 2})]"
     assert objects(f"logs.write({batch})") == [
         {"event": "call", "n": 1, "level": "info", "service": "petition", "timestamp": "2026-01-01T00:00:00.500000Z"},
         {"event": "call", "n": 2, "level": "error", "service": "petition", "timestamp": "2026-01-01T00:00:01Z"},
+    ]
+
+
+def test_lines_of_calls_that_succeeded_look_like_all_others() -> None:
+    calls = [("/s/M", "", 1767225600.5, 0.1239), ("/s/M", 'a "quoted" \\ \n id', 1767225601.25, 12)]
+    assert objects(f"logs.write_succeeded({calls!r})") == [
+        {
+            "event": "call",
+            "method": "/s/M",
+            "code": "OK",
+            "duration_ms": 0.124,
+            "level": "info",
+            "service": "petition",
+            "timestamp": "2026-01-01T00:00:00.500000Z",
+        },
+        {
+            "event": "call",
+            "method": "/s/M",
+            "code": "OK",
+            "request_id": 'a "quoted" \\ \n id',
+            "duration_ms": 12.0,
+            "level": "info",
+            "service": "petition",
+            "timestamp": "2026-01-01T00:00:01.250000Z",
+        },
     ]
 
 
@@ -73,7 +98,8 @@ def test_the_level_holds_for_every_way_in() -> None:
     program = """
 log.info('a')
 logging.getLogger('x').info('b')
-logs.write([('info', 0, {'event': 'c'}), ('warning', 0, {'event': 'd'})])
+logs.write([('info', 0, 'c', {}), ('warning', 0, 'd', {})])
+logs.write_succeeded([('/s/M', '', 0, 1)])
 """
     assert [line["event"] for line in objects(program, level="warning")] == ["d"]
 
@@ -97,7 +123,7 @@ import os, sys
 from libs.telemetry import logs
 logs.configure("petition")
 sys.stdin.read()
-logs.write([("info", 0, {"event": "call"})])
+logs.write([("info", 0, "call", {})])
 sys.stderr.write("still here")
 sys.stderr.flush()
 os._exit(0)
