@@ -1,4 +1,4 @@
-"""A TCP proxy in front of Postgres that can lose the answer to a COMMIT."""
+"""A TCP proxy in front of Postgres that can lose the answer to a COMMIT, or everything."""
 
 import contextlib
 import socket
@@ -41,6 +41,8 @@ class CommitProxy:
         self.url = target._replace(netloc=f"{target.username}@127.0.0.1:{self._listener.getsockname()[1]}").geturl()
         self.transactions: list[ForwardedTransaction] = []
         self._armed: list[Cut] = []
+        self._silent = False
+        self._silences = 0
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -50,6 +52,17 @@ class CommitProxy:
         """The next COMMITs, one each, are cut like this."""
         with self._lock:
             self._armed += cuts
+
+    def swallow(self) -> None:
+        """From now on connections hang, old and new: nothing is forwarded, nothing is closed."""
+        with self._lock:
+            self._silent = True
+            self._silences += 1
+
+    def restore(self) -> None:
+        """New connections work again; those that hung go on hanging, as after a failover of the network."""
+        with self._lock:
+            self._silent = False
 
     @property
     def armed(self) -> int:
@@ -93,6 +106,10 @@ class CommitProxy:
                 self._start(connection.forward_requests)
                 self._start(connection.forward_answers)
 
+    def _era(self) -> int:
+        """Changes when connections begin to hang."""
+        return -1 if self._silent else self._silences
+
     def _next_cut(self) -> Cut | None:
         with self._lock:
             return self._armed.pop(0) if self._armed else None
@@ -108,6 +125,7 @@ class _Connection:
         self._client = client
         self._server = server
         self._withheld: bytearray | None = None
+        self._era = proxy._era()
         self._transaction: ForwardedTransaction | None = None
 
     def forward_requests(self) -> None:
@@ -116,6 +134,8 @@ class _Connection:
                 cut = self._look_at(message)
                 if cut == "before":
                     break
+                if self._hangs:
+                    continue
                 if cut == "after":
                     self._withheld = bytearray()
                 self._server.sendall(message)
@@ -124,6 +144,8 @@ class _Connection:
     def forward_answers(self) -> None:
         with contextlib.suppress(OSError):
             while data := self._server.recv(65536):
+                if self._hangs:
+                    continue
                 if self._withheld is None:
                     self._client.sendall(data)
                     continue
@@ -131,6 +153,10 @@ class _Connection:
                 if _COMMITTED in self._withheld:
                     break
         self._close()
+
+    @property
+    def _hangs(self) -> bool:
+        return self._era < 0 or self._era != self._proxy._era()
 
     def _messages(self) -> Iterator[bytes]:
         """Whole messages of the client's; those before the start-up carry no type."""

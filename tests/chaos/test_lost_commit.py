@@ -162,7 +162,7 @@ def test_a_petition_whose_commit_got_no_answer_is_created_closed_and_cleared_onc
     assert counts == (1, 1, 1)
 
 
-@pytest.mark.parametrize("rounds", [8, pytest.param(100, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("rounds", [8, pytest.param(50, marks=pytest.mark.heavy)])
 def test_64_callers_whose_commits_get_lost_again_and_again_keep_an_exact_count(
     proxy: CommitProxy, service: ServiceProcess, own_database: str, seed: str, tmp_path: Path, rounds: int
 ) -> None:

@@ -7,7 +7,7 @@ from tests.concurrency.checker import WRITTEN_TO_A_BROKEN_STREAM
 from tests.concurrency.history import Attempt, History
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(5, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.heavy)])
 def test_a_killed_service_loses_no_acknowledged_signature(scene: Scene, times: int) -> None:
     """G1, G2, G5: kill -9 of the service under load; callers repeat their requests when it is back."""
     with scene.load() as callers:
@@ -19,7 +19,7 @@ def test_a_killed_service_loses_no_acknowledged_signature(scene: Scene, times: i
     assert any(attempt.code == "UNAVAILABLE" for attempt in history), "nobody noticed"
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(5, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.heavy)])
 def test_a_service_told_to_stop_fails_no_call_that_it_accepted(scene: Scene, times: int) -> None:
     """G1, G2: SIGTERM under load: what was accepted is answered, what comes later is cleanly UNAVAILABLE."""
     with scene.load() as callers:

@@ -88,7 +88,7 @@ class Callers:
         for process in self.processes:
             process.say("stop")
 
-    def history(self, seconds: float = 60.0) -> History:
+    def history(self, seconds: float = 100.0) -> History:
         """Waits for their end and answers what all of them saw."""
         wait_until(lambda: self._over, seconds)
         return [attempt for process in self.processes for attempt in process.history()]

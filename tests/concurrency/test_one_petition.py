@@ -17,7 +17,7 @@ from tests.concurrency.petitions import create_petitions, new_id
 from tests.concurrency.stage import Stage
 
 
-@pytest.mark.parametrize("operations", [4, pytest.param(40, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("operations", [4, pytest.param(20, marks=pytest.mark.heavy)])
 def test_500_callers_who_sign_repeat_batch_stream_and_withdraw_leave_an_exact_count(
     stage: Stage, seed: str, tmp_path: Path, operations: int
 ) -> None:
@@ -32,7 +32,7 @@ def test_500_callers_who_sign_repeat_batch_stream_and_withdraw_leave_an_exact_co
     assert stage.trouble() == []
 
 
-@pytest.mark.parametrize("operations", [4, pytest.param(40, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("operations", [4, pytest.param(20, marks=pytest.mark.heavy)])
 def test_two_services_on_one_database_keep_one_petition_exact_between_them(
     stage: Stage, seed: str, tmp_path: Path, operations: int
 ) -> None:
