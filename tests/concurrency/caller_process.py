@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
@@ -49,6 +49,10 @@ class Plan:
     deadline: float = 20.0
     persistence: float = 1.0
     keep_history: bool = True
+
+    def of(self, name: str, *targets: str) -> "Plan":
+        """The same for other callers."""
+        return replace(self, targets=list(targets), seed=f"{self.seed}/{name}")
 
 
 class Record(list[Attempt]):

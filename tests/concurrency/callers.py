@@ -98,6 +98,7 @@ class Callers:
 def calling(plan: Plan, folder: Path, processes: int = 1) -> Iterator[Callers]:
     """Callers at work by the plan; its callers are divided among the processes, which start together."""
     started: list[CallerProcess] = []
+    folder.mkdir(exist_ok=True)
     try:
         for n in range(processes):
             own = replace(

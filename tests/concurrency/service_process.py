@@ -82,6 +82,20 @@ class ServiceProcess:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
 
+    def freeze(self) -> None:
+        """SIGSTOP."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def ports(self) -> list[int]:
+        """Its own ends of its connections."""
+        assert self._process is not None
+        return [c.laddr.port for c in psutil.Process(self._process.pid).net_connections("tcp") if c.raddr]
+
     def wait(self, seconds: float) -> int:
         """Its exit status."""
         assert self._process is not None
