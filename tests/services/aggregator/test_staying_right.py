@@ -10,7 +10,13 @@ import pytest
 from tally.common.v1 import count_pb2
 from tally.petition.v1 import petition_service_pb2 as petition_messages
 
+from libs.data.catalog import CO_SIGNERS, CO_SIGNERS_BY_REGION
+from libs.data.counters import Counter
+from libs.data.database import Database
 from libs.data.follower import Follower
+from libs.data.ids import parse_id
+from libs.data.settings import DatabaseSettings
+from libs.data.verification import repair
 from libs.devstack.postgres import Cluster
 from services.aggregator import store
 from tests.eventually import becomes_true
@@ -93,6 +99,25 @@ async def test_news_older_than_what_was_read_are_ignored(
     finally:
         await other.close()
     assert await counters.value(petition_id, at_most(0)) == 2
+
+
+@pytest.mark.parametrize("counter", [CO_SIGNERS, CO_SIGNERS_BY_REGION], ids=lambda counter: counter.name)
+async def test_a_repaired_counter_is_told_and_so_is_what_follows(
+    petitions: Petitions, counters: Counters, db: Connection, database_url: str, counter: Counter
+) -> None:
+    petition_id = (await petitions.create()).petition_id
+    await petitions.signed_by(petition_id, 3, region_code="DE")
+    resource: tuple[object, ...] = (parse_id(petition_id), "DE")[: len(counter.key_columns)]
+    resource_id = counter.resource_id(resource)
+    await db.execute("UPDATE petition.petition_submissions SET co_signer_count = 9")
+    await db.execute("UPDATE petition.region_counts SET co_signer_count = 9")
+    assert await counters.value(resource_id, counter=counter.name) == 9
+    async with Database.open(DatabaseSettings(database_url=database_url)) as database:
+        repaired = await database.write(lambda tx: repair(tx, counter, resource))
+    assert repaired.token is not None
+    assert await counters.value(resource_id, at_least(repaired.token), counter.name) == 3
+    signed = await petitions.sign(petition_id, region_code="DE")
+    assert await counters.value(resource_id, at_least(signed.commit_token), counter.name) == 4
 
 
 async def test_everybody_who_asks_at_once_is_answered_by_one_statement(
