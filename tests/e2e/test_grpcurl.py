@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from services.operations.__main__ import compose as compose_operations
 from services.operations.settings import OperationsSettings
 from services.petition.__main__ import compose as compose_petition
 from services.petition.settings import PetitionSettings
+from tests.programs import program
 from tests.servers import quick
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,11 +29,7 @@ MARK = "──"
 
 @pytest.fixture
 def grpcurl() -> Path:
-    found = shutil.which("grpcurl", path=f"{ROOT / '.build/bin'}{os.pathsep}{os.environ['PATH']}")
-    if found is None:
-        assert not os.environ.get("REQUIRE_GRPCURL"), "REQUIRE_GRPCURL is set, and there is no grpcurl: make grpcurl"
-        pytest.skip("there is no grpcurl: make grpcurl")
-    return Path(found)
+    return Path(program("grpcurl"))
 
 
 @pytest.fixture
