@@ -129,7 +129,7 @@ async def _serve_until_signalled(name: str, settings: SettingsT, compose: Compos
     async with telemetry(
         name, log_format=settings.log_format, log_level=settings.log_level, metrics_address=metrics_address
     ):
-        async with serving(name, settings, compose) as server:
+        async with _failures_logged(name), serving(name, settings, compose) as server:
             # What is loaded by now stays. Walking it again and again was a twelfth of a small call's cost.
             gc.collect()
             gc.freeze()
@@ -137,6 +137,16 @@ async def _serve_until_signalled(name: str, settings: SettingsT, compose: Compos
             await stop.wait()
             _log.info("stopping", service=name)
         _log.info("stopped", service=name)
+
+
+@asynccontextmanager
+async def _failures_logged(name: str) -> AsyncIterator[None]:
+    """A server that cannot start says why where its log is read, and ends the process with status 1."""
+    try:
+        yield
+    except Exception as error:
+        _log.exception("failed", service=name)
+        raise SystemExit(1) from error
 
 
 async def _drain(

@@ -3,7 +3,7 @@
 import ipaddress
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -38,6 +38,13 @@ class ServerSettings(BaseSettings):
     ready_timeout_seconds: float = Field(2.0, gt=0, description="a readiness check that takes longer has failed")
 
     max_message_bytes: int = Field(4 * 1024 * 1024, gt=0, description="of one message, received or sent")
+
+    @field_validator("listen", "metrics_listen")
+    @classmethod
+    def _is_an_address(cls, address: str) -> str:
+        if address:
+            split_address(address)
+        return address
 
     def check_binding(self) -> None:
         """Raises UnsafeBindingError where a listener is reachable from outside and nothing guards it."""

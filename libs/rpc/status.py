@@ -61,7 +61,7 @@ def to_proto(error: BaseException) -> status_pb2.Status:
         delay = Duration()
         delay.FromNanoseconds(int(retry_after * 1e9))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-    status = status_pb2.Status(code=code_of(known).value[0], message=_shortened(known.message))
+    status = status_pb2.Status(code=code_of(known).value[0], message=shortened(known.message))
     for detail in details:
         packed = Any()
         packed.Pack(detail)
@@ -96,5 +96,6 @@ def _rule_reason(rule: str) -> str:
     return rule.replace(".", "_").upper()
 
 
-def _shortened(message: str) -> str:
+def shortened(message: str) -> str:
+    """A message as it is told and logged: thousands of bad fields would make one of a megabyte."""
     return message if len(message) <= _MOST_MESSAGE_CHARACTERS else message[: _MOST_MESSAGE_CHARACTERS - 1] + "…"

@@ -1,12 +1,13 @@
 """Structured logs: structlog on top, JSON by orjson or a console for people; `logging` writes the same lines."""
 
+import json
 import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Literal, TextIO, cast
+from typing import Any, BinaryIO, Literal, TextIO, cast
 
 import orjson
 import structlog
@@ -51,12 +52,11 @@ def configure(service: str, log_format: LogFormat = "json", level: str = "info")
     """Sets up structlog and `logging` for the process. Lines go to standard output."""
     global _write_many, _write_succeeded
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    output = sys.stdout.buffer
     render = _json(service) if log_format == "json" else _console(service)
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, *render],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.BytesLoggerFactory(file=output),
+        logger_factory=structlog.BytesLoggerFactory(file=cast(BinaryIO, _OUTPUT)),
         cache_logger_on_first_use=True,
     )
     _route_standard_logging(threshold, render)
@@ -73,7 +73,7 @@ def _json(service: str) -> Sequence[Processor]:
         event["level"] = "error" if level == "exception" else level
         event.setdefault("service", service)
         event["timestamp"] = datetime.now(UTC)
-        return orjson.dumps(event, default=repr, option=_JSON_OPTIONS)
+        return _dumps(event)
 
     return (structlog.processors.format_exc_info, render)
 
@@ -82,21 +82,11 @@ def _json_lines(service: str, threshold: int) -> Callable[[Sequence[Line]], None
     """The same lines as `_json`, without a trip through structlog and a system call for each."""
     levels = logging.getLevelNamesMapping()
     logged = {level for level in ("debug", "info", "warning", "error") if levels[level.upper()] >= threshold}
-    options = _JSON_OPTIONS | orjson.OPT_APPEND_NEWLINE
+    at = datetime.fromtimestamp
 
     def write_json(lines: Sequence[Line]) -> None:
         _put(
-            orjson.dumps(
-                {
-                    "event": event,
-                    **fields,
-                    "level": level,
-                    "service": service,
-                    "timestamp": datetime.fromtimestamp(when, UTC),
-                },
-                default=repr,
-                option=options,
-            )
+            _dumps({"event": event, **fields, "level": level, "service": service, "timestamp": at(when, UTC)}) + b"\n"
             for level, when, event, fields in lines
             if level in logged
         )
@@ -124,10 +114,32 @@ def _json_of_succeeded(service: str, threshold: int) -> Callable[[Sequence[Succe
     return write_json if threshold <= logging.INFO else lambda _: None
 
 
+def _dumps(event: EventDict) -> bytes:
+    try:
+        return orjson.dumps(event, default=repr, option=_JSON_OPTIONS)
+    except orjson.JSONEncodeError:  # text that is not UTF-8, such as a file's name in an exception
+        return json.dumps(event, default=str).encode()
+
+
+class _Output:
+    """Standard output for loggers. A log that cannot be written, for its reader went away, stops nobody's call."""
+
+    def write(self, data: bytes) -> int:
+        with suppress(OSError):
+            return sys.stdout.buffer.write(data)
+        return 0
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stdout.buffer.flush()
+
+
+_OUTPUT = _Output()
+
+
 def _put(lines: Iterable[bytes]) -> None:
-    with suppress(BrokenPipeError):  # whoever read the log went away; serving goes on
-        sys.stdout.buffer.write(b"".join(lines))
-        sys.stdout.buffer.flush()
+    _OUTPUT.write(b"".join(lines))
+    _OUTPUT.flush()
 
 
 def _console(service: str) -> Sequence[Processor]:

@@ -12,7 +12,7 @@ import structlog
 
 from libs.data.errors import TallyError
 from libs.rpc.method import Context, Method, StreamHandler, UnaryHandler, seconds_left
-from libs.rpc.status import code_of
+from libs.rpc.status import code_of, shortened
 from libs.telemetry.calls import Calls
 
 _log = structlog.get_logger("tally.rpc")
@@ -68,6 +68,6 @@ def _outcome(error: BaseException, method: Method, context: Context) -> tuple[st
         code = context.code()
         return code.name, code.name, "aborted by the handler"
     if isinstance(cause, TallyError):
-        return code_of(cause).name, cause.reason, cause.message
+        return code_of(cause).name, cause.reason, shortened(cause.message)
     _log.error("handler failed", method=method.path, exc_info=cause)
     return "INTERNAL", "INTERNAL", f"{type(cause).__name__}: {cause}"

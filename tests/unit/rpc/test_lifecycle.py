@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ import grpc
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from pydantic import ValidationError
 from tally.petition.v1 import petition_service_pb2 as messages
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
 
@@ -213,6 +215,22 @@ def test_an_unsafe_binding_ends_the_process_with_one_sentence() -> None:
     assert process.returncode == 1
     assert errors.startswith("petition: TALLY_LISTEN=0.0.0.0:0 is reachable from other machines")
     assert "Traceback" not in errors
+
+
+def test_a_start_that_fails_says_why_in_the_log_and_ends_the_process() -> None:
+    taken = socket.create_server(("127.0.0.1", 0))
+    with taken, start(TALLY_LISTEN=f"127.0.0.1:{taken.getsockname()[1]}") as process:
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    (failed,) = [line for line in lines if line["event"] == "failed"]
+    assert "Failed to bind" in failed["exception"]
+
+
+@pytest.mark.parametrize("address", ["50051", "127.0.0.1", "127.0.0.1:http", ":50051"])
+def test_an_address_without_host_or_port_is_refused(address: str) -> None:
+    with pytest.raises(ValidationError, match="host:port"):
+        settings(listen=address)
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,13 +117,19 @@ def test_what_json_does_not_know_is_written_as_python_shows_it() -> None:
     assert line["keys"] == {"2": 3}
 
 
+def test_text_that_is_not_utf_8_is_escaped() -> None:
+    (line,) = objects("log.info('odd', name='\\udcff')")
+    assert line["name"] == "\udcff"
+
+
 def test_a_reader_that_went_away_does_not_stop_the_process() -> None:
     source = """
-import os, sys
+import os, sys, structlog
 from libs.telemetry import logs
 logs.configure("petition")
 sys.stdin.read()
 logs.write([("info", 0, "call", {})])
+structlog.get_logger().info("line")
 sys.stderr.write("still here")
 sys.stderr.flush()
 os._exit(0)
