@@ -26,7 +26,7 @@ def test_a_service_whose_connections_all_hang_answers_and_heals(
     proxy: CommitProxy, database_url: str, seed: str, tmp_path: Path
 ) -> None:
     """G1, G2, G5: waiting is bounded by time limits, and hung connections are replaced once the network is back."""
-    limits = {"statement_timeout": "0.5", "lock_timeout": "0.5"}
+    limits = {"statement_timeout": "0.3", "lock_timeout": "0.3"}
     with petition_service(proxy.url, tmp_path / "petition.log", **limits) as service:
         petitions = create_petitions(service.address, 2, thresholds=[1, *(50 * 2**n for n in range(12))])
         plan = Plan(
