@@ -11,4 +11,5 @@ def test_callers_who_cancel_or_have_one_millisecond_disturb_nobody(scene: Scene)
         history = scene.finish(callers)
     codes = [attempt.code for attempt in history]
     assert codes.count("CANCELLED") > 20 and codes.count("DEADLINE_EXCEEDED") > 20
-    assert {a.code for a in history} <= {"OK", "ALREADY_EXISTS", "NOT_FOUND", "CANCELLED", "DEADLINE_EXCEEDED"}
+    refused = {"ALREADY_EXISTS", "NOT_FOUND", "INVALID_ARGUMENT"}
+    assert {a.code for a in history} - refused == {"OK", "CANCELLED", "DEADLINE_EXCEEDED"}

@@ -29,7 +29,7 @@ def test_a_service_told_to_stop_fails_no_call_that_it_accepted(scene: Scene, tim
             scene.service.start()
             callers.wait_for(50)
         history = scene.finish(callers)
-    failed = [a for a in history if a.code not in ("OK", "ALREADY_EXISTS", "NOT_FOUND")]
+    failed = [a for a in history if a.code not in ("OK", "ALREADY_EXISTS", "NOT_FOUND", "INVALID_ARGUMENT")]
     assert failed, "nobody noticed"
     # New calls are refused; the few that gRPC had received but not yet handed to the service when it stopped, it cancels.
     assert {a.code for a in failed if a.message != WRITTEN_TO_A_BROKEN_STREAM} <= {"UNAVAILABLE", "CANCELLED"}

@@ -18,6 +18,7 @@ IMPATIENT: dict[Action, float] = {"sign": 4, "cancel": 6, "hurry": 6, "again": 2
 UNARY: dict[Action, float] = {"sign": 8, "again": 2, "withdraw": 6}
 CROSSING: dict[Action, float] = {"batch": 6, "stream": 1, "sign": 2, "withdraw": 1}
 
+BAD = (("user_id", "nobody"), ("user_id", "' OR true --"), ("region_code", "DE\x00BY"), ("region_code", "x" * 33))
 REGIONS = ("", "", "DE-BY", "DE-BE", "FR-75", "IT-25")
 
 
@@ -58,7 +59,7 @@ class Mix:
         if action == "withdraw" and (self._signed or self._users):
             return Operation(action, [self._withdrawal()])
         if action in ("batch", "stream"):
-            return Operation(action, [self._signature() for _ in range(self._random.randint(2, self._items))])
+            return Operation(action, [self._item() for _ in range(self._random.randint(2, self._items))])
         return Operation("sign" if action in ("again", "withdraw") else action, [self._signature()])
 
     def chance(self, share: float) -> bool:
@@ -66,6 +67,15 @@ class Mix:
 
     def pause(self, most: float) -> float:
         return self._random.uniform(0, most)
+
+    def _item(self) -> messages.CoSignRequest:
+        """One in twenty is bad, and must not disturb the others."""
+        signature = self._signature()
+        if self.chance(0.05):
+            self._signed.pop()
+            field, value = self._random.choice(BAD)
+            setattr(signature, field, value)
+        return signature
 
     def _signature(self) -> messages.CoSignRequest:
         user = pool_user(self._random.randrange(self._users)) if self._users else self._id()

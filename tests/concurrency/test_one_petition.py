@@ -21,13 +21,13 @@ from tests.concurrency.stage import Stage
 def test_500_callers_who_sign_repeat_batch_stream_and_withdraw_leave_an_exact_count(
     stage: Stage, seed: str, tmp_path: Path, operations: int
 ) -> None:
-    """G2, G3, G5: count = rows = highest ordinal - withdrawn; each threshold once a passing; one answer a request."""
+    """G2, G3, G5, G9: count = rows = highest ordinal - withdrawn; each threshold once a passing; one answer a request."""
     petitions = create_petitions(stage.addresses[0], thresholds=[1, *range(25, 500, 25)])
     plan = Plan(stage.addresses[:1], petitions, seed, callers=500, operations=operations, users=400, weights=EVERYTHING)
     with calling(plan, tmp_path, processes=2) as callers:
         history = callers.history()
     stored = assert_exact(stage.database_url, petitions, history)
-    assert {attempt.reason for attempt in history} == {"", "ALREADY_SIGNED", "CO_SIGN_NOT_FOUND"}
+    assert {attempt.reason for attempt in history} == {"", "ALREADY_SIGNED", "CO_SIGN_NOT_FOUND", "INVALID_FIELDS"}
     assert stored[petitions[0]].removed and any(attempt.replayed for attempt in history)
     assert stage.trouble() == []
 
@@ -36,14 +36,14 @@ def test_500_callers_who_sign_repeat_batch_stream_and_withdraw_leave_an_exact_co
 def test_two_services_on_one_database_keep_one_petition_exact_between_them(
     stage: Stage, seed: str, tmp_path: Path, operations: int
 ) -> None:
-    """G2, G3, G5: the row's lock orders both; neither meets a deadlock or a lock error."""
+    """G2, G3, G5, G9: the row's lock orders both; neither meets a deadlock or a lock error."""
     deadlocks = stage.deadlocks()
     petitions = create_petitions(stage.addresses[0], thresholds=[1, *range(25, 500, 25)])
     plan = Plan(stage.addresses, petitions, seed, callers=500, operations=operations, users=400, weights=EVERYTHING)
     with calling(plan, tmp_path, processes=2) as callers:
         history = callers.history()
     assert_exact(stage.database_url, petitions, history)
-    assert {attempt.reason for attempt in history} == {"", "ALREADY_SIGNED", "CO_SIGN_NOT_FOUND"}
+    assert {attempt.reason for attempt in history} == {"", "ALREADY_SIGNED", "CO_SIGN_NOT_FOUND", "INVALID_FIELDS"}
     assert stage.deadlocks() == deadlocks
     assert stage.trouble() == []
 
