@@ -80,8 +80,11 @@ async def test_a_slow_reader_gets_the_latest_value_not_every_step(petitions: Pet
     for _ in range(5):
         await petitions.sign(petition_id)
         await asyncio.sleep(0.12)  # longer than a poll of the stream: five changes become known one after the other
-    assert await told(changes) == {petition_id: 5}
-    assert time.monotonic() - began >= 0.95
+    values: list[int] = []
+    while 5 not in values:
+        values += (await told(changes)).values()
+        assert time.monotonic() - began >= 0.95 * len(values)
+    assert len(values) < 5
 
 
 async def test_a_reader_that_does_not_read_for_long_is_told_the_latest_and_costs_no_memory(

@@ -93,7 +93,7 @@ async def test_halt_waits_for_a_write_that_began_after_the_halt_did(
             await asyncio.sleep(0.5)
             assert not waiting.done(), "said that writes ended while one could still commit"
             await write.commit()
-            await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(waiting, 20)
     finally:
         await other.close()
 
