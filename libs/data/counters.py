@@ -25,7 +25,7 @@ class CountedRows:
     where: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Counter:
     """A counter column and what it counts.
 

@@ -11,7 +11,7 @@ T = TypeVar("T", bound="Table")
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """A table with one row an aggregate, locked before anything of the aggregate is written.
 
@@ -36,11 +36,18 @@ class Table:
         FOR NO KEY UPDATE lets foreign-key checks pass. The time is read outside the locking subquery, so after the lock was
         got: times of one aggregate never run against its lock order.
         """
+        return (
+            f"WITH locked AS MATERIALIZED ({self.lock_rows_sql}) "
+            f"SELECT locked.*, clock_timestamp() AS locked_time FROM locked"
+        )
+
+    @property
+    def lock_rows_sql(self) -> str:
+        """The same without the time, to be part of a statement that reads the time itself."""
         columns = ", ".join((self.key, "version", *self.locked_columns))
         return (
-            f"WITH locked AS MATERIALIZED (SELECT {columns} FROM {self.name} "
-            f"WHERE {self.key} = ANY($1::uuid[]) ORDER BY {self.key} FOR NO KEY UPDATE) "
-            f"SELECT locked.*, clock_timestamp() AS locked_time FROM locked"
+            f"SELECT {columns} FROM {self.name} "
+            f"WHERE {self.key} = ANY($1::uuid[]) ORDER BY {self.key} FOR NO KEY UPDATE"
         )
 
 

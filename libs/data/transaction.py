@@ -1,11 +1,13 @@
 """What work sees of the database: a `Snapshot` to read, a `Transaction` to write.
 
 A transaction ends with its *seal*: one statement that moves the counters, appends the events and reads the halt flag. There
-is no other way to commit, so nothing can forget any of the three.
+is no other way to commit, so nothing can forget any of the three. What else can wait until then shares the statement.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -79,12 +81,42 @@ class Transaction(Snapshot):
         self._locked: dict[Table, Locked[Any]] = {}
         self._additions: dict[Counter, dict[Key, int]] = {}
         self._events: list[Event] = []
+        self._last: list[tuple[str, tuple[object, ...], int]] = []
 
     async def execute(self, sql: str, *arguments: object) -> int:
         """Runs one statement and answers how many rows it touched."""
         status = await self._connection.execute(sql, *arguments)
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
+
+    async def lock_and_read(
+        self, table: T, keys: Iterable[UUID], sql: str, *arguments: object
+    ) -> tuple[Locked[T], list[tuple[Any, ...]]]:
+        """Locks as `lock` does, and reads by `sql` what belongs to the aggregates, as it is under their locks.
+
+        One round trip where nobody changed the aggregates between the statement's snapshot and the lock; else `sql` runs
+        again. So it may read only what changes together with the aggregate's version.
+
+        Args:
+            sql: its first column is the aggregate's key, named as the table's.
+        """
+        assert table not in self._locked, f"{table.name} was locked before: keys locked in two steps can deadlock"
+        rows = await self._connection.fetch(_lock_and_read_sql(table, sql), list(keys), *arguments)
+        locked = Locked(table, {row[0]: row for row in rows})
+        self._locked[table] = locked
+        if all(row["unchanged"] for row in rows):
+            return locked, [row["seen"] for row in rows if row["seen"] is not None]
+        return locked, [tuple(row) for row in await self._connection.fetch(sql, *arguments)]
+
+    def write_last(self, sql: str, *arguments: object, rows: int) -> None:
+        """Leaves a statement (without RETURNING) to the seal, with which it shares a round trip.
+
+        Nothing in this transaction sees what it writes, nor may anything else the seal does touch the same rows.
+
+        Args:
+            rows: how many it must touch.
+        """
+        self._last.append((sql, arguments, rows))
 
     async def lock(self, table: T, keys: Iterable[UUID]) -> Locked[T]:
         """Locks the rows of these keys, in ascending order, and answers those that exist. Once a table and transaction."""
@@ -121,16 +153,20 @@ class Transaction(Snapshot):
         """
         values: dict[UUID, dict[str, dict[str, int]]] = {}
         for counter, additions in self._additions.items():
-            if counter.breakdown:
+            if counter.breakdown and additions:
                 await self._add_breakdown(counter, additions, values)
         updates, parameters, expected = self._aggregate_updates(values)
+        for sql, arguments, rows in self._last:
+            updates.append(f"{_moved(sql, len(parameters))} RETURNING 1")
+            parameters += arguments
+            expected += rows
         self._events[:0] = self._counted_events(values)
         sql = self._seal_sql(updates, parameters)
         row = await self._connection.fetchrow(sql, *parameters)
         assert row is not None, "operations.halt has lost its row"
         if row["halted"] and not while_halted:
             raise Halted
-        assert row["changed"] == expected, f"{row['changed']} counter rows changed where {expected} are locked"
+        assert row["changed"] == expected, f"{row['changed']} rows changed where {expected} should have"
         xid: int | None = row["xid"]
         # Else the flag was read before the xid was assigned, and Halt would not wait for this transaction.
         assert xid is not None or not self._events, "events of a transaction that locked and wrote nothing"
@@ -200,3 +236,23 @@ class Transaction(Snapshot):
                 [orjson.dumps(event.payload).decode() for event in self._events],
             ]
         return (f"WITH {', '.join(parts)}" if parts else "") + SEAL_RESULT.format(changed=changed)
+
+
+@cache
+def _lock_and_read_sql(table: Table, sql: str) -> str:
+    """Locks the rows of `$1`, and reads by `sql` (from `$2` on) in the statement's own snapshot, which is older.
+
+    `unchanged`: the row that was locked is the one the snapshot has, so nobody held the lock in between.
+    """
+    return (
+        f"WITH locked AS MATERIALIZED ({table.lock_rows_sql}), seen AS ({_moved(sql, 1)}) "
+        f"SELECT locked.*, clock_timestamp() AS locked_time, before.version = locked.version AS unchanged, seen "
+        f"FROM locked JOIN {table.name} before ON before.{table.key} = locked.{table.key} "
+        f"LEFT JOIN seen ON seen.{table.key} = locked.{table.key}"
+    )
+
+
+@cache
+def _moved(sql: str, by: int) -> str:
+    """The statement with its parameters numbered on from `by`."""
+    return re.sub(r"\$(\d+)", lambda number: f"${int(number[1]) + by}", sql)

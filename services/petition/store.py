@@ -1,25 +1,25 @@
 """Signing and withdrawing, for everybody who is waiting, in one transaction (G1, G2, G3, G5)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from libs.data.catalog import CO_SIGNERS, CO_SIGNERS_BY_REGION, ORDINALS, PETITIONS
 from libs.data.commit_tokens import encode_token
 from libs.data.events import Event
 from libs.data.tables import Locked, Table
-from libs.data.transaction import Record, Transaction
+from libs.data.transaction import Transaction
 from services.petition import rules
 from services.petition.model import Command, Escalation, Removal, RemovedSignature, Signature
 
 
 async def sign_and_withdraw(tx: Transaction, commands: Sequence[Command]) -> list[rules.Outcome]:
     """One outcome a command, in order."""
-    petitions = await tx.lock(PETITIONS, {command.petition_id for command in commands})
-    seen = await look_up(tx, petitions, commands)
+    petitions, seen = await lock_and_look_up(tx, commands)
     decision = rules.decide(petitions.rows, seen, commands)
     await delete_signatures(tx, petitions, decision.deleted)
-    await insert_signatures(tx, petitions, decision.added)
-    await insert_removed(tx, petitions, decision.removed)
-    await record_escalations(tx, petitions, decision.escalations)
+    insert_signatures(tx, petitions, decision.added)
+    insert_removed(tx, petitions, decision.removed)
+    record_escalations(tx, petitions, decision.escalations)
     tx.increment(ORDINALS, decision.ordinals)
     tx.increment(CO_SIGNERS, decision.co_signers)
     tx.increment(CO_SIGNERS_BY_REGION, decision.by_region)
@@ -43,33 +43,38 @@ JOIN petition.removed_co_signs r USING (petition_id, user_id)
 """
 
 
-async def look_up(tx: Transaction, petitions: Locked[Table], commands: Sequence[Command]) -> rules.Seen:
-    """What is stored about the commands' users, read under the locks."""
-    signers = {(c.petition_id, c.user_id): None for c in commands if c.petition_id in petitions}
+async def lock_and_look_up(tx: Transaction, commands: Sequence[Command]) -> tuple[Locked[Table], rules.Seen]:
+    """The commands' petitions, locked, and what is stored about their users."""
+    signers = {(c.petition_id, c.user_id): None for c in commands}
+    petitions, rows = await tx.lock_and_read(
+        PETITIONS,
+        {petition_id for petition_id, _ in signers},
+        LOOK_UP,
+        [petition_id for petition_id, _ in signers],
+        [user_id for _, user_id in signers],
+    )
     seen = rules.Seen()
-    if not signers:
-        return seen
-    rows = await tx.fetch(LOOK_UP, [petition_id for petition_id, _ in signers], [user_id for _, user_id in signers])
     for row in rows:
         signature = _signature(row)
         signer = (signature.petition_id, signature.user_id)
-        if row["removal"] is None:
+        removal, removal_request_id, removal_count, removed_time, reason, removal_xid = row[8:]
+        if removal is None:
             seen.standing[signer] = signature
         else:
-            removal = RemovedSignature(
+            removed = RemovedSignature(
                 signature,
-                Removal(row["removal"]),
-                row["removal_request_id"],
-                row["removal_count"],
-                row["removed_time"],
-                row["reason"],
-                encode_token(row["removal_xid"]),
+                Removal(removal),
+                removal_request_id,
+                removal_count,
+                removed_time,
+                reason,
+                encode_token(removal_xid),
             )
-            seen.removed.setdefault(signer, []).append(removal)
-    return seen
+            seen.removed.setdefault(signer, []).append(removed)
+    return petitions, seen
 
 
-def _signature(row: Record) -> Signature:
+def _signature(row: Sequence[Any]) -> Signature:
     petition_id, user_id, ordinal, region_code, request_id, co_signer_count, signed_time, xid = row[:8]
     token = encode_token(xid)
     return Signature(petition_id, user_id, ordinal, region_code, request_id, co_signer_count, signed_time, token)
@@ -82,10 +87,10 @@ SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::uuid
 """
 
 
-async def insert_signatures(tx: Transaction, petitions: Locked[Table], added: Sequence[Signature]) -> None:
+def insert_signatures(tx: Transaction, petitions: Locked[Table], added: Sequence[Signature]) -> None:
     if not added:
         return
-    inserted = await tx.execute(
+    tx.write_last(
         INSERT,
         [s.petition_id for s in added],
         [s.user_id for s in added],
@@ -94,8 +99,8 @@ async def insert_signatures(tx: Transaction, petitions: Locked[Table], added: Se
         [s.request_id for s in added],
         [s.co_signer_count for s in added],
         [s.signed_time for s in added],
+        rows=len(added),
     )
-    assert inserted == len(added)
 
 
 DELETE = """
@@ -126,11 +131,11 @@ FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::uuid[], $6::i
 """
 
 
-async def insert_removed(tx: Transaction, petitions: Locked[Table], removed: Sequence[RemovedSignature]) -> None:
+def insert_removed(tx: Transaction, petitions: Locked[Table], removed: Sequence[RemovedSignature]) -> None:
     if not removed:
         return
     signatures = [r.signature for r in removed]
-    await tx.execute(
+    tx.write_last(
         INSERT_REMOVED,
         [s.petition_id for s in signatures],
         [s.user_id for s in signatures],
@@ -145,6 +150,7 @@ async def insert_removed(tx: Transaction, petitions: Locked[Table], removed: Seq
         [r.removal_count for r in removed],
         [r.removed_time for r in removed],
         [r.reason for r in removed],
+        rows=len(removed),
     )
 
 
@@ -156,11 +162,11 @@ SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::integer[], $4::integer[], $5:
 """
 
 
-async def record_escalations(tx: Transaction, petitions: Locked[Table], escalations: Sequence[Escalation]) -> None:
+def record_escalations(tx: Transaction, petitions: Locked[Table], escalations: Sequence[Escalation]) -> None:
     """Stores and emits each passing of a threshold."""
     if not escalations:
         return
-    await tx.execute(
+    tx.write_last(
         RECORD_ESCALATIONS,
         [e.petition_id for e in escalations],
         [petitions.next_version(e.petition_id) for e in escalations],
@@ -170,6 +176,7 @@ async def record_escalations(tx: Transaction, petitions: Locked[Table], escalati
         [e.co_signer_count for e in escalations],
         [e.ordinal for e in escalations],
         [e.recorded_time for e in escalations],
+        rows=len(escalations),
     )
     tx.emit(_event(escalation, petitions.next_version(escalation.petition_id)) for escalation in escalations)
 

@@ -173,7 +173,7 @@ async def invalidate(
     gone = sum(region["n"] for region in regions)
     after = before - gone
     reversed_ = rules.reversed_between(row["escalation_thresholds"], before, after)
-    await record_escalations(
+    record_escalations(
         tx,
         petitions,
         [

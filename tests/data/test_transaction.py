@@ -210,7 +210,7 @@ async def test_a_counters_row_that_vanished_is_a_defect_and_nothing_is_committed
     before = await everything(db)
     with pytest.raises(Internal) as caught:
         await database.write(work)
-    assert "1 counter rows changed where 2" in str(caught.value.__cause__)
+    assert "1 rows changed where 2" in str(caught.value.__cause__)
     assert await everything(db) == before
 
 
