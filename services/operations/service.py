@@ -16,10 +16,10 @@ from libs.data.database import Database
 from libs.data.errors import DatabaseUnavailable, DeadlineExceeded, ResourceExhausted
 from libs.data.ids import parse_id
 from libs.data.requests import first_answer
+from libs.data.revision import newest_revision
 from libs.rpc.counts import split_time
 from services.operations import store
 from services.operations.halting import writes_ended
-from services.operations.revision import ExpectedRevision
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -32,7 +32,6 @@ class OperationsService(OperationsServiceServicer):
     def __init__(self, database: Database, status_seconds: float) -> None:
         self._database = database
         self._status_seconds = status_seconds
-        self._expected_revision = ExpectedRevision()
 
     async def Halt(self, request: messages.HaltRequest, context: Context) -> messages.HaltResponse:
         request_id = parse_id(request.request_id)
@@ -54,7 +53,7 @@ class OperationsService(OperationsServiceServicer):
         return messages.ResumeResponse(halt_state=_to_halt_state(state), commit_token=token, replayed=replayed)
 
     async def GetStatus(self, request: messages.GetStatusRequest, context: Context) -> messages.GetStatusResponse:
-        status = resources.DatabaseStatus(expected_revision=await self._expected_revision.get())
+        status = resources.DatabaseStatus(expected_revision=newest_revision())
         try:
             async with asyncio.timeout(self._status_seconds):
                 halt_state, database = await self._database.read(store.status, PRIMARY)
