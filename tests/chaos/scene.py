@@ -37,7 +37,7 @@ class Scene:
     folder: Path
 
     @contextmanager
-    def load(self, weights: Mapping[Action, float] = LIVELY) -> Iterator[Callers]:
+    def load(self, weights: Mapping[Action, float] = LIVELY, deadline: float = 5.0) -> Iterator[Callers]:
         """Callers who are warm, and settle every write whose outcome they were not told."""
         plan = Plan(
             [self.service.address],
@@ -47,7 +47,7 @@ class Scene:
             users=100_000,
             items=10,
             weights=dict(weights),
-            deadline=5.0,
+            deadline=deadline,
         )
         with calling(plan, self.folder) as callers:
             callers.wait_for(WARM)
@@ -55,7 +55,8 @@ class Scene:
 
     def finish(self, callers: Callers) -> History:
         """After the trouble: work is acknowledged again within bounds, everything settles, and the database is exact."""
-        callers.wait_for(HEALED, HEALS_WITHIN)
+        callers.wait_for(1, HEALS_WITHIN)
+        callers.wait_for(HEALED)
         callers.stop()
         history = callers.history()
         self.check(history)

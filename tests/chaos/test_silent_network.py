@@ -35,10 +35,10 @@ def test_a_service_whose_connections_all_hang_answers_and_heals(
         with calling(plan, tmp_path) as callers:
             callers.wait_for(200)
             proxy.swallow()
-            wait_until(lambda: service.logged("not ready"), 15.0)
-            wait_until(lambda: service.logged("database_error") or service.logged("commit_outcome_unknown"), 15.0)
+            wait_until(lambda: service.logged("not ready"), 30.0)
+            wait_until(lambda: service.logged("database_error") or service.logged("commit_outcome_unknown"), 30.0)
             proxy.restore()
-            callers.wait_for(200, 15.0)
+            callers.wait_for(200)
             callers.stop()
             history = callers.history()
     assert_exact(database_url, petitions, history)

@@ -46,7 +46,7 @@ class Plan:
     users: int = 0
     items: int = 20
     weights: dict[Action, float] = field(default_factory=lambda: {"sign": 1.0})
-    deadline: float = 20.0
+    deadline: float = 60.0
     persistence: float = 1.0
     keep_history: bool = True
 

@@ -73,7 +73,7 @@ class Callers:
         """So far, from all of them."""
         return sum(process.acknowledged for process in self.processes)
 
-    def wait_for(self, more: int, seconds: float = 15.0) -> None:
+    def wait_for(self, more: int, seconds: float = 30.0) -> None:
         """Until so many more attempts are acknowledged than are now."""
         wanted = self.acknowledged + more
         wait_until(lambda: self.acknowledged >= wanted or self._over, seconds)

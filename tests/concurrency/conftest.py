@@ -24,7 +24,9 @@ def stage(
     logs = tmp_path_factory.mktemp("two-services")
     with ExitStack() as stack:
         url = stack.enter_context(scratch_database(postgres_server, postgres_url, template_database))
-        services = [ServiceProcess(url, logs / f"petition-{n}.log") for n in range(2)]
+        # Patient, so that a slow machine is not taken for a lock error.
+        patient = {"lock_timeout": "20", "statement_timeout": "30"}
+        services = [ServiceProcess(url, logs / f"petition-{n}.log", **patient) for n in range(2)]
         for service in services:
             stack.callback(service.close)
             service.start(wait=False)

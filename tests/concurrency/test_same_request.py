@@ -29,7 +29,7 @@ async def callers(stage: Stage, history: History) -> AsyncIterator[list[Caller]]
     async with AsyncExitStack() as stack:
         targets = [stage.addresses[n % 2] for n in range(CHANNELS)]
         channels = [await stack.enter_async_context(open_channel(target)) for target in targets]
-        yield [Caller(channel, history, 20.0) for channel in channels]
+        yield [Caller(channel, history, 60.0) for channel in channels]
 
 
 async def test_a_request_sent_50_times_at_once_to_both_services_signs_once(
