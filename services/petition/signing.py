@@ -47,12 +47,18 @@ class Signing:
     async def withdraw(self, command: Withdraw) -> Committed[Withdrawn]:
         return cast("Committed[Withdrawn]", await self._lane.submit(command))
 
-    async def sign_each(self, requests: Sequence[messages.CoSignRequest]) -> list[messages.CoSignResult]:
-        """One result a request, in order. A request that is bad, or fails, fails alone."""
+    async def sign_each(
+        self, requests: Sequence[messages.CoSignRequest], path: str = "requests[{}]."
+    ) -> list[messages.CoSignResult]:
+        """One result a request, in order. A request that is bad, or fails, fails alone.
+
+        Args:
+            path: of a request in what the caller sent, with a place for its number.
+        """
         commands: list[Sign] = []
         refused: dict[int, TallyError] = {}
         for place, request in enumerate(requests):
-            if bad := violations(request, f"requests[{place}]."):
+            if bad := violations(request, path.format(place)):
                 refused[place] = InvalidInput(bad)
             else:
                 commands.append(convert.to_sign(request))
@@ -64,7 +70,7 @@ class Signing:
     ) -> AsyncIterator[messages.CoSignResult]:
         """One result a request, in order, with at most a window of signatures in flight: the sender waits for the rest.
 
-        A stream that ends early, by either side, leaves what was taken on to commit.
+        When a stream ends early, by either side, what is in a transaction commits; what still waits is dropped.
         """
         in_flight: deque[asyncio.Task[messages.CoSignResult]] = deque()
         reader: asyncio.Task[messages.CoSignRequest] | None = None
@@ -89,7 +95,10 @@ class Signing:
                     pending.cancel()
 
     async def _sign_one(self, request: messages.CoSignRequest) -> messages.CoSignResult:
-        (result,) = await self.sign_each([request])
+        try:
+            (result,) = await self.sign_each([request], "request.")
+        except TallyError as error:  # a full queue, say, fails this one: the stream and what it has in flight go on
+            return convert.to_co_sign_result(error)
         return result
 
     def _result(self, outcome: Committed[Signed | Withdrawn] | TallyError) -> messages.CoSignResult:

@@ -21,9 +21,9 @@ from tests.programs import program
 from tests.servers import quick
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "docs/api/petition.md", "docs/api/aggregator.md", "docs/api/operations.md"]
+PAGES = ["README.md", "docs/operations.md", "docs/api/petition.md", "docs/api/aggregator.md", "docs/api/operations.md"]
 PETITION, AGGREGATOR, OPERATIONS = "127.0.0.1:50051", "127.0.0.1:50055", "127.0.0.1:50056"
-SHELL_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHELL_BLOCK = re.compile(r"^```(?:sh)?\n((?:(?!```).*\n)*)```$", re.MULTILINE)
 MARK = "──"
 
 
@@ -36,9 +36,9 @@ def grpcurl() -> Path:
 async def addresses(database_url: str) -> AsyncIterator[dict[str, str]]:
     """Where each address of the documents is served in this test."""
     async with contextlib.AsyncExitStack() as services:
-        petition = quick(PetitionSettings, database_url, "tally_petition")
-        aggregator = quick(AggregatorSettings, database_url, "tally_aggregator")
-        operations = quick(OperationsSettings, database_url, "tally_operations")
+        petition = quick(PetitionSettings, database_url, "tally_petition", default_deadline_seconds=30.0)
+        aggregator = quick(AggregatorSettings, database_url, "tally_aggregator", default_deadline_seconds=30.0)
+        operations = quick(OperationsSettings, database_url, "tally_operations", default_deadline_seconds=30.0)
         yield {
             PETITION: (await services.enter_async_context(serving("petition", petition, compose_petition))).address,
             AGGREGATOR: (
@@ -53,7 +53,7 @@ async def addresses(database_url: str) -> AsyncIterator[dict[str, str]]:
 def shell_blocks(page: str) -> list[str]:
     """The blocks that call grpcurl, and those that prepare for them."""
     blocks = SHELL_BLOCK.findall((ROOT / page).read_text())
-    return [block for block in blocks if "grpcurl" in block or "new_id()" in block]
+    return [block for block in blocks if re.search(r"^(\w+=\$\(grpcurl |grpcurl |new_id\(\))", block, re.MULTILINE)]
 
 
 async def run(script: str, grpcurl: Path, addresses: dict[str, str]) -> tuple[int, str]:

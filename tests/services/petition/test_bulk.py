@@ -116,7 +116,9 @@ async def test_a_stream_answers_each_request_in_order_and_one_bad_item_fails_alo
 async def test_a_stream_message_without_a_request_is_a_bad_item(petitions: Petitions) -> None:
     call = petitions.stub.StreamCoSigns(iter([messages.StreamCoSignsRequest()]))
     (message,) = [message async for message in call]
-    assert outcome(message.result) == "INVALID_FIELDS"
+    answer = refusal(message.result.error)
+    assert answer.reason == "INVALID_FIELDS"
+    assert sorted(answer.fields) == ["request.petition_id", "request.request_id", "request.user_id"]
 
 
 async def test_an_empty_stream_ends_well(petitions: Petitions) -> None:

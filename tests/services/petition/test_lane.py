@@ -16,6 +16,7 @@ from services.petition.errors import AlreadySigned, CoSignNotFound
 from services.petition.model import NewPetition, Petition, Sign, Withdraw
 from services.petition.settings import PetitionSettings
 from services.petition.signing import Signing
+from tests.servers import refusal
 from tests.services.petition.people import a_signature, new_uuid
 from tests.stored import Connection, counters_equal_rows
 
@@ -192,4 +193,25 @@ async def test_an_early_end_of_a_stream_stops_taking_and_keeps_count_and_rows_eq
         await signing.drain()
         stored = {str(row[0]) for row in await db.fetch("SELECT user_id FROM petition.co_signs")}
         assert stored >= set(acknowledged)
+        await counters_equal_rows(db)
+
+
+async def test_a_full_queue_refuses_single_items_of_a_stream_which_goes_on(database_url: str, db: Connection) -> None:
+    async with a_lane(database_url, petition_max_queue=3, petition_stream_window=50) as (database, signing):
+        petition_id = await a_petition(database)
+
+        async def requests() -> AsyncIterator[messages.CoSignRequest]:
+            for _ in range(50):
+                yield a_signature(str(petition_id))
+
+        async with held(db, petition_id):
+            stream = signing.sign_stream(requests())
+            first = asyncio.ensure_future(anext(stream))
+            for _ in range(1000):
+                await asyncio.sleep(0)
+        results = [await first, *[result async for result in stream]]
+        refused = [refusal(result.error) for result in results if result.HasField("error")]
+        assert {answer.said for answer in refused} == {("RESOURCE_EXHAUSTED", "QUEUE_FULL")}
+        assert all(answer.retry_after for answer in refused)
+        assert 0 < await db.fetchval("SELECT count(*) FROM petition.co_signs") == 50 - len(refused) < 50
         await counters_equal_rows(db)
