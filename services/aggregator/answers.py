@@ -19,37 +19,54 @@ _NANOS = 1_000_000_000
 
 
 class Answers:
-    """Counts with their age, from a template a watermark."""
+    """Answers from memory, made from what a counter's answers share and what a moment's share.
+
+    The path that thousands of calls a second take: reading bytes costs half of putting messages together.
+    """
 
     def __init__(self) -> None:
         self._watermark: Watermark | None = None
         self._template = count_pb2.Count()
+        self._tail = b""
 
     def of_held(self, entry: Entry, watermark: Watermark) -> messages.GetCounterResponse:
-        """The answer for an entry in memory: the one path that thousands of calls a second take."""
-        template = self._template if watermark is self._watermark else self._make_template(watermark)
-        response = messages.GetCounterResponse(key=entry.message, count=template)
-        count = response.count
-        count.value = entry.value
-        age = int((time.monotonic() - watermark.begun) * _NANOS)
-        if age < _NANOS:
-            count.age.nanos = age
-        else:
-            count.age.seconds, count.age.nanos = divmod(age, _NANOS)
+        """The answer for an entry in memory."""
+        if watermark is not self._watermark:
+            self._turn_to(watermark)
+        head = entry.head
+        if not head:
+            value = messages.GetCounterResponse(key=to_key(entry), count=count_pb2.Count(value=entry.value))
+            entry.head = head = value.SerializeToString()
+        # Both have a part of `count`: read one after the other, parts of a message are merged (protobuf, "last one wins").
+        response = messages.GetCounterResponse.FromString(head + self._tail)
+        _set_age(response.count, watermark)
         return response
 
     def template(self, watermark: Watermark) -> count_pb2.Count:
         """A count from memory without its value, with its age at this moment; to be copied."""
-        template = self._template if watermark is self._watermark else self._make_template(watermark)
+        if watermark is not self._watermark:
+            self._turn_to(watermark)
         copied = count_pb2.Count()
-        copied.CopyFrom(template)
-        copied.age.seconds, copied.age.nanos = divmod(int((time.monotonic() - watermark.begun) * _NANOS), _NANOS)
+        copied.CopyFrom(self._template)
+        _set_age(copied, watermark)
         return copied
 
-    def _make_template(self, watermark: Watermark) -> count_pb2.Count:
+    def _turn_to(self, watermark: Watermark) -> None:
         self._template = to_count(0, watermark.as_of_time, count_pb2.SOURCE_CACHE, watermark.token, 0.0)
+        self._tail = messages.GetCounterResponse(count=self._template).SerializeToString()
         self._watermark = watermark
-        return self._template
+
+
+def _set_age(count: count_pb2.Count, watermark: Watermark) -> None:
+    age = int((time.monotonic() - watermark.begun) * _NANOS)
+    if age < _NANOS:
+        count.age.nanos = age
+    else:
+        count.age.seconds, count.age.nanos = divmod(age, _NANOS)
+
+
+def to_key(entry: Entry) -> resources.CounterKey:
+    return resources.CounterKey(counter=entry.key[0], resource_id=entry.key[1])
 
 
 def count_of(reading: Reading) -> count_pb2.Count:
@@ -60,11 +77,11 @@ def count_of(reading: Reading) -> count_pb2.Count:
 
 
 def to_get_response(reading: Reading) -> messages.GetCounterResponse:
-    return messages.GetCounterResponse(key=reading.entry.message, count=count_of(reading))
+    return messages.GetCounterResponse(key=to_key(reading.entry), count=count_of(reading))
 
 
 def to_watch_response(readings: Iterable[Reading]) -> messages.WatchCountersResponse:
-    values = [resources.CounterValue(key=reading.entry.message, count=count_of(reading)) for reading in readings]
+    values = [resources.CounterValue(key=to_key(reading.entry), count=count_of(reading)) for reading in readings]
     return messages.WatchCountersResponse(values=values)
 
 

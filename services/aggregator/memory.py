@@ -4,8 +4,6 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tally.aggregator.v1 import aggregator_pb2
-
 from libs.data.events import StoredEvent
 from libs.data.follower import Watermark
 from services.aggregator.keys import Key
@@ -24,10 +22,10 @@ class Entry:
         loaded: what the last reading from the database reflected; events since then do not change it.
         used: since the memory last looked for something to forget.
         watches: streams that tell of its changes; it is not forgotten while there are any.
-        message: its key, as answers carry it.
+        head: key and value as an answer's first bytes; empty until `answers` makes it.
     """
 
-    __slots__ = ("key", "loaded", "message", "used", "value", "version", "watches")
+    __slots__ = ("head", "key", "loaded", "used", "value", "version", "watches")
 
     def __init__(self, key: Key) -> None:
         self.key = key
@@ -36,7 +34,7 @@ class Entry:
         self.loaded: Watermark | None = None
         self.used = False
         self.watches: set[Watch] | None = None
-        self.message = aggregator_pb2.CounterKey(counter=key[0], resource_id=key[1])
+        self.head = b""
 
     @property
     def known(self) -> bool:
@@ -45,7 +43,7 @@ class Entry:
     def offer(self, value: int, version: int) -> None:
         """Takes the value on if it is newer than what is held: whatever order news come in, it never goes back (G6)."""
         if version > self.version:
-            self.value, self.version = value, version
+            self.value, self.version, self.head = value, version, b""
             if self.watches:
                 for watch in self.watches:
                     watch.changed(self)
