@@ -122,7 +122,7 @@ def _wait_until_healthy(
         if status.phase == "starting" and status.detail:
             tell(f"waiting for {status.detail} …")
         _give_up_on_the_hopeless(status, out_of_time=time.monotonic() > give_up)
-        time.sleep(0.1)
+        time.sleep(0.2)
 
 
 def _give_up_on_the_hopeless(status: StackStatus, *, out_of_time: bool) -> None:
