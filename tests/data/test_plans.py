@@ -17,6 +17,7 @@ from psycopg import sql
 from libs.data.catalog import CO_SIGNERS, CO_SIGNERS_BY_REGION, ORDINALS, PETITIONS
 from libs.data.counters import aggregate_update_sql
 from libs.data.events import PAGE
+from libs.data.transaction import _lock_and_read_sql
 from services.petition import store, store_petitions, store_reads
 from tests.postgres import scratch_database
 
@@ -156,7 +157,7 @@ async def test_verification_counts_a_petitions_rows_in_the_index_alone(large_dat
     plan = await explained(large_database_url, CO_SIGNERS.verify_sql, HOT, generic=generic)
     plan.uses(KEY, "idx_co_signs_petition_id")
     assert ("Index Only Scan", "idx_co_signs_petition_id") in plan.scans
-    assert plan.heap_fetches == 0
+    assert plan.heap_fetches < SIGNERS / 100, "VACUUM leaves out a page that somebody looks at, but not more"
     assert plan.rows_read == SIGNERS + 1
 
 
@@ -188,6 +189,10 @@ async def test_locking_and_looking_up_read_by_key(large_database_url: str, gener
     plan = await explained(large_database_url, store.LOOK_UP, [HOT] * 100, users, generic=generic)
     plan.uses("co_signs_pkey", "removed_co_signs_pkey")
     assert plan.rows_read == 0
+    both = _lock_and_read_sql(PETITIONS, store.LOOK_UP)
+    plan = await explained(large_database_url, both, [HOT], [HOT] * 100, users, generic=generic)
+    plan.uses(KEY, "co_signs_pkey", "removed_co_signs_pkey")
+    assert plan.rows_read <= 4
 
 
 async def test_a_page_of_the_newest_reads_a_page(large_database_url: str) -> None:
