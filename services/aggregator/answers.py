@@ -1,8 +1,9 @@
 """Makes answers of what was read. What the answers of one moment share is made once."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from google.protobuf.message import Message
 from tally.aggregator.v1 import aggregator_pb2 as resources
 from tally.aggregator.v1 import aggregator_service_pb2 as messages
 from tally.common.v1 import count_pb2
@@ -16,6 +17,17 @@ from services.aggregator.memory import Entry
 from services.aggregator.reader import Reading
 
 _NANOS = 1_000_000_000
+
+
+def _tag(message: type[Message], field: str) -> int:
+    """The byte before a submessage: its field's number, and that a length follows."""
+    return message.DESCRIPTOR.fields_by_name[field].number << 3 | 2
+
+
+# Tags of BatchGetCountersResponse.results and CounterResult.count, and the most bytes a Count takes with a value alone.
+_RESULTS = _tag(messages.BatchGetCountersResponse, "results")
+_COUNT = _tag(messages.CounterResult, "count")
+_LONGEST_VALUE = 11
 
 
 class Answers:
@@ -34,7 +46,7 @@ class Answers:
         if watermark is not self._watermark:
             self._turn_to(watermark)
         head = entry.head
-        if not head:
+        if head is None:
             value = messages.GetCounterResponse(key=to_key(entry), count=count_pb2.Count(value=entry.value))
             entry.head = head = value.SerializeToString()
         # Both have a part of `count`: read one after the other, parts of a message are merged (protobuf, "last one wins").
@@ -42,14 +54,35 @@ class Answers:
         _set_age(response.count, watermark)
         return response
 
-    def template(self, watermark: Watermark) -> count_pb2.Count:
-        """A count from memory without its value, with its age at this moment; to be copied."""
+    def of_all_held(
+        self, entries: Iterable[Entry], watermark_of: Callable[[Entry], Watermark]
+    ) -> messages.BatchGetCountersResponse:
+        """The answer for entries in memory, in order. Its frames are written here: making 500 messages takes twice as long."""
+        parts: list[bytes] = []
+        add = parts.append
+        watermark, heads, tail = None, [b""], b""
+        for entry in entries:
+            of_entry = watermark_of(entry)
+            if of_entry is not watermark:
+                watermark = of_entry
+                heads, tail = self._frame(watermark)
+            value = entry.part
+            if value is None:
+                entry.part = value = count_pb2.Count(value=entry.value).SerializeToString()
+            add(heads[len(value)])
+            add(value)
+            add(tail)
+        return messages.BatchGetCountersResponse.FromString(b"".join(parts))
+
+    def _frame(self, watermark: Watermark) -> tuple[list[bytes], bytes]:
+        """What stands before a count's value, by the length of the value's bytes, and after it."""
         if watermark is not self._watermark:
             self._turn_to(watermark)
-        copied = count_pb2.Count()
-        copied.CopyFrom(self._template)
-        _set_age(copied, watermark)
-        return copied
+        _set_age(self._template, watermark)
+        tail = self._template.SerializeToString()
+        lengths = range(len(tail), len(tail) + _LONGEST_VALUE + 1)
+        assert lengths[-1] + 2 < 128, "a length of more than one byte"
+        return [bytes((_RESULTS, length + 2, _COUNT, length)) for length in lengths], tail
 
     def _turn_to(self, watermark: Watermark) -> None:
         self._template = to_count(0, watermark.as_of_time, count_pb2.SOURCE_CACHE, watermark.token, 0.0)

@@ -22,10 +22,10 @@ class Entry:
         loaded: what the last reading from the database reflected; events since then do not change it.
         used: since the memory last looked for something to forget.
         watches: streams that tell of its changes; it is not forgotten while there are any.
-        head: key and value as an answer's first bytes; empty until `answers` makes it.
+        head, part: key and value, and the value alone, as bytes of an answer; None until `answers` makes them.
     """
 
-    __slots__ = ("head", "key", "loaded", "used", "value", "version", "watches")
+    __slots__ = ("head", "key", "loaded", "part", "used", "value", "version", "watches")
 
     def __init__(self, key: Key) -> None:
         self.key = key
@@ -34,7 +34,8 @@ class Entry:
         self.loaded: Watermark | None = None
         self.used = False
         self.watches: set[Watch] | None = None
-        self.head = b""
+        self.head: bytes | None = None
+        self.part: bytes | None = None
 
     @property
     def known(self) -> bool:
@@ -43,7 +44,8 @@ class Entry:
     def offer(self, value: int, version: int) -> None:
         """Takes the value on if it is newer than what is held: whatever order news come in, it never goes back (G6)."""
         if version > self.version:
-            self.value, self.version, self.head = value, version, b""
+            self.value, self.version = value, version
+            self.head = self.part = None
             if self.watches:
                 for watch in self.watches:
                     watch.changed(self)

@@ -1,7 +1,7 @@
 """The RPCs of `tally.aggregator.v1.AggregatorService`."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import grpc.aio
@@ -19,7 +19,7 @@ from services.aggregator.answers import Answers
 from services.aggregator.errors import ResourceNotFound
 from services.aggregator.keys import Key, canonical, find_counter
 from services.aggregator.measures import Asked
-from services.aggregator.memory import Memory
+from services.aggregator.memory import Entry, Memory
 from services.aggregator.rankings import Rankings
 from services.aggregator.reader import Reader
 from services.aggregator.watching import Watches
@@ -61,8 +61,9 @@ class AggregatorService(AggregatorServiceServicer):
         self, request: messages.BatchGetCountersRequest, context: Context
     ) -> messages.BatchGetCountersResponse:
         consistency = to_consistency(request.consistency)
-        if consistency == ANY and (response := self._all_held(request.keys)) is not None:
-            return response
+        if consistency == ANY and (entries := self._all_held(request.keys)) is not None:
+            self._asked.hits += len(entries)
+            return self._answers.of_all_held(entries, self._reader.watermark_of)
         keys = [_key_or_error(item, f"keys[{place}].") for place, item in enumerate(request.keys)]
         readings = await self._reader.read([key for key in keys if not isinstance(key, TallyError)], consistency)
         response = messages.BatchGetCountersResponse()
@@ -88,24 +89,16 @@ class AggregatorService(AggregatorServiceServicer):
         top = await self._rankings.top(counter, request.page_size or DEFAULT_TOP)
         return answers.to_top_response(counter, top.ranked, top.watermark, from_primary=top.from_primary)
 
-    def _all_held(self, keys: Sequence[resources.CounterKey]) -> messages.BatchGetCountersResponse | None:
-        """The answer if every key is in memory; then each is valid too, so none needs to be checked."""
-        response = messages.BatchGetCountersResponse()
-        add, find, watermark_of = response.results.add, self._memory.find, self._reader.watermark_of
-        watermark = None
+    def _all_held(self, keys: Iterable[resources.CounterKey]) -> list[Entry] | None:
+        """The entries if every key is in memory; then each is valid too, so none needs to be checked."""
+        find = self._memory.find
+        entries = []
         for key in keys:
             entry = find((key.counter, key.resource_id))
             if entry is None or not entry.known:
                 return None
-            of_entry = watermark_of(entry)
-            if of_entry is not watermark:
-                watermark = of_entry
-                template = self._answers.template(watermark)
-            count = add().count
-            count.CopyFrom(template)
-            count.value = entry.value
-        self._asked.hits += len(keys)
-        return response
+            entries.append(entry)
+        return entries
 
 
 def _key_or_error(item: resources.CounterKey, prefix: str) -> Key | TallyError:
