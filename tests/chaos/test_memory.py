@@ -13,7 +13,7 @@ from tests.concurrency.petitions import create_petitions
 from tests.concurrency.service_process import petition_service
 
 # TALLY_MEMORY_CALLS=1000000 for the full form, which takes some ten minutes.
-MANY = int(os.environ.get("TALLY_MEMORY_CALLS", "250000"))
+MANY = int(os.environ.get("TALLY_MEMORY_CALLS", "200000"))
 # What a call may leave behind while allocators and caches still fill, against what a leak would.
 ALLOWED = 1.10
 

@@ -28,6 +28,21 @@ def test_a_killed_postmaster_loses_no_acknowledged_signature(scene: Scene, times
     assert scene.service.running
 
 
+def test_a_killed_backend_loses_no_acknowledged_signature(scene: Scene) -> None:
+    """G1, G2, G5: Postgres takes it for a crash, drops everybody and recovers, saying so to whoever connects meanwhile."""
+    with scene.load() as callers:
+        with psycopg.connect(scene.database_url) as connection:
+            backend = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tally' "
+                "ORDER BY state_change DESC"
+            ).fetchone()
+        assert backend is not None
+        psutil.Process(backend[0]).kill()
+        callers.wait_for(1)
+        history = scene.finish(callers)
+    assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
+
+
 @pytest.mark.parametrize("seconds", [3.0, pytest.param(12.0, marks=pytest.mark.heavy)])
 def test_a_storm_of_terminated_connections_loses_no_acknowledged_signature(scene: Scene, seconds: float) -> None:
     """G1, G2, G5: every connection of the service is cut every 50 ms, in the middle of whatever it does."""
