@@ -16,6 +16,7 @@ from services.petition.errors import AlreadySigned, CoSignNotFound
 from services.petition.model import NewPetition, Petition, Sign, Withdraw
 from services.petition.settings import PetitionSettings
 from services.petition.signing import Signing
+from tests.data.rows import waiting_for_locks
 from tests.servers import refusal
 from tests.services.petition.people import a_signature, new_uuid
 from tests.stored import Connection, counters_equal_rows
@@ -126,6 +127,35 @@ async def test_what_arrives_while_a_transaction_is_in_flight_shares_the_next_one
         await calls
         assert await db.fetchval("SELECT count(DISTINCT commit_xid) FROM petition.co_signs") <= 2
         assert await db.fetchval("SELECT count(*) FROM petition.co_signs") == 100
+
+
+@pytest.mark.parametrize("same_request", [False, True])
+async def test_a_signature_that_another_service_stored_while_this_one_waited_for_the_petition_is_seen(
+    database_url: str, db: Connection, same_request: bool
+) -> None:
+    """G2, G5: the other one held the row when this one began to look."""
+    async with a_lane(database_url) as (database, signing):
+        petition_id = await a_petition(database)
+        user, request_id = uuid4(), uuid4()
+        other = db.transaction()
+        await other.start()
+        await db.execute(
+            "INSERT INTO petition.co_signs (petition_id, user_id, ordinal, co_signer_count, request_id, signed_time) "
+            "VALUES ($1, $2, 1, 1, $3, now())",
+            *(petition_id, user, request_id),
+        )
+        await db.execute(
+            "UPDATE petition.petition_submissions SET co_signer_count = 1, signature_rank = 1, last_ordinal = 1, version = 1"
+        )
+        ours = asyncio.create_task(signing.sign(Sign(petition_id, user, None, request_id if same_request else uuid4())))
+        await waiting_for_locks(database, 1)
+        await other.commit()
+        if same_request:
+            assert ((await ours).value.replayed, (await ours).value.signature.ordinal) == (True, 1)
+        else:
+            with pytest.raises(AlreadySigned):
+                await ours
+        await counters_equal_rows(db)
 
 
 async def test_a_stream_takes_no_more_than_its_window_while_nothing_commits(database_url: str, db: Connection) -> None:
