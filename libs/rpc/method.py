@@ -6,7 +6,7 @@ from typing import Any, Protocol, cast
 
 import grpc
 import grpc.aio
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -25,7 +25,7 @@ class Method:
     name: str
     streams_requests: bool
     streams_responses: bool
-    request_fields: frozenset[str]
+    request: Descriptor
 
     @property
     def path(self) -> str:
@@ -38,7 +38,7 @@ class Method:
     @property
     def repeatable_by_request_id(self) -> bool:
         """Whether requests carry a `request_id`, as every mutation's do."""
-        return "request_id" in self.request_fields
+        return "request_id" in self.request.fields_by_name
 
     @classmethod
     def of(cls, service: ServiceDescriptor, method: MethodDescriptor) -> "Method":
@@ -47,7 +47,7 @@ class Method:
             name=method.name,
             streams_requests=bool(method.client_streaming),
             streams_responses=bool(method.server_streaming),
-            request_fields=frozenset(method.input_type.fields_by_name),
+            request=method.input_type,
         )
 
 

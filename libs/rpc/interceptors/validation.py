@@ -6,8 +6,9 @@ from typing import Any
 from google.protobuf.message import Message
 
 from libs.data.errors import InvalidInput
+from libs.rpc.acceptance import acceptance, unsure
 from libs.rpc.method import Context, Method, StreamHandler, UnaryHandler
-from libs.rpc.validation import is_bad, violations
+from libs.rpc.validation import violations
 
 
 class Validation:
@@ -17,9 +18,11 @@ class Validation:
         if method.streams_requests:
             return lambda requests, context: handler(_checked(requests), context)
 
+        accept = acceptance(method.request) or unsure
+
         def validated(request: Any, context: Context) -> Any:
-            if is_bad(request):
-                raise InvalidInput(violations(request))
+            if not accept(request) and (found := violations(request)):
+                raise InvalidInput(found)
             return handler(request, context)
 
         return validated
