@@ -33,6 +33,11 @@ async def a_lane(database_url: str, **settings: object) -> AsyncIterator[tuple[D
             await signing.drain()
 
 
+def superuser(database_url: str) -> DatabaseSettings:
+    """Who may see what other sessions wait for."""
+    return DatabaseSettings(database_url=database_url)
+
+
 async def a_petition(database: Database, *thresholds: int) -> UUID:
     new = NewPetition("Title", "Body", "local", uuid4(), thresholds)
     created = (await database.write(lambda tx: store_petitions.create(tx, new, (), uuid4()))).value
@@ -134,7 +139,7 @@ async def test_a_signature_that_another_service_stored_while_this_one_waited_for
     database_url: str, db: Connection, same_request: bool
 ) -> None:
     """G2, G5: the other one held the row when this one began to look."""
-    async with a_lane(database_url) as (database, signing):
+    async with a_lane(database_url) as (database, signing), Database.open(superuser(database_url)) as watcher:
         petition_id = await a_petition(database)
         user, request_id = uuid4(), uuid4()
         other = db.transaction()
@@ -148,7 +153,7 @@ async def test_a_signature_that_another_service_stored_while_this_one_waited_for
             "UPDATE petition.petition_submissions SET co_signer_count = 1, signature_rank = 1, last_ordinal = 1, version = 1"
         )
         ours = asyncio.create_task(signing.sign(Sign(petition_id, user, None, request_id if same_request else uuid4())))
-        await waiting_for_locks(database, 1)
+        await waiting_for_locks(watcher, 1)
         await other.commit()
         if same_request:
             assert ((await ours).value.replayed, (await ours).value.signature.ordinal) == (True, 1)
