@@ -4,11 +4,12 @@ import asyncio
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from libs.devstack.postgres import free_port, remove_home
 from libs.devstack.settings import Service, StackSettings
@@ -23,6 +24,15 @@ FAKE = "tests.unit.devstack.fake_service"
 
 def settings_for(folder: Path, database_url: str) -> StackSettings:
     return StackSettings(state_dir=folder, port_base=free_port_base(), database_url=database_url, drain_seconds=1)
+
+
+@pytest.fixture
+def state_folder() -> Iterator[Path]:
+    """A state folder for a Postgres of its own; pytest's folders are closed to the account that runs it."""
+    with tempfile.TemporaryDirectory(prefix="tally-supervisor-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+        remove_home(Path(folder))
 
 
 @asynccontextmanager
@@ -85,29 +95,23 @@ async def test_a_database_that_cannot_be_reached_fails_the_start_with_the_log_of
     assert written.programs == {}
 
 
-async def test_services_are_told_of_the_embedded_postgres_and_its_replica() -> None:
-    with tempfile.TemporaryDirectory(prefix="tally-supervisor-") as folder:
-        settings = settings_for(Path(folder), "").model_copy(update={"replicas": 1})
-        async with supervised(settings, Service("fake", 0, FAKE)) as supervisor:
-            assert supervisor.state.phase == "running", supervisor.state.detail
-            await until(lambda: "serving" in settings.state.log("fake").read_text())
-            with psycopg.connect(supervisor.state.replica_urls[0]) as connection:
-                assert connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
-        log = settings.state.log("fake").read_text()
-        assert supervisor.state.database_url in log
-        assert supervisor.state.replica_urls[0] in log
-        remove_home(Path(folder))
+async def test_services_are_told_of_the_embedded_postgres_and_its_replica(state_folder: Path) -> None:
+    settings = settings_for(state_folder, "").model_copy(update={"replicas": 1})
+    async with supervised(settings, Service("fake", 0, FAKE)) as supervisor:
+        assert supervisor.state.phase == "running", supervisor.state.detail
+        await until(lambda: "serving" in settings.state.log("fake").read_text())
+        with psycopg.connect(supervisor.state.replica_urls[0]) as connection:
+            assert connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
+    log = settings.state.log("fake").read_text()
+    assert supervisor.state.database_url in log
+    assert supervisor.state.replica_urls[0] in log
 
 
-async def test_a_stop_in_the_middle_of_the_start_leaves_nothing_running() -> None:
-    with tempfile.TemporaryDirectory(prefix="tally-supervisor-") as folder:
-        settings = settings_for(Path(folder), "")
-        supervisor = Supervisor(settings, [Service("fake", 0, FAKE)])
-        running = asyncio.create_task(supervisor.run())
-        await until(lambda: "postgres" in supervisor.state.programs and supervisor.state.programs["postgres"].pid)
-        supervisor.request_stop()
-        assert await running == 0
-        assert supervisor.cluster is not None
-        assert not supervisor.cluster.answers()
-        supervisor.cluster.destroy()
-        remove_home(Path(folder))
+async def test_a_stop_in_the_middle_of_the_start_leaves_nothing_running(state_folder: Path) -> None:
+    supervisor = Supervisor(settings_for(state_folder, ""), [Service("fake", 0, FAKE)])
+    running = asyncio.create_task(supervisor.run())
+    await until(lambda: "postgres" in supervisor.state.programs and supervisor.state.programs["postgres"].pid)
+    supervisor.request_stop()
+    assert await running == 0
+    assert supervisor.cluster is not None
+    assert not supervisor.cluster.answers()
