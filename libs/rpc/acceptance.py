@@ -9,6 +9,7 @@ what protovalidate refuses; a test compares the two on made-up messages of every
 
 import re
 from collections.abc import Callable
+from functools import reduce
 from operator import attrgetter
 from typing import Any, cast
 
@@ -146,9 +147,11 @@ def _of_string(rules: validate_pb2.StringRules) -> _Test:
     if rules.HasField("min_len") or rules.HasField("max_len"):
         shortest, longest = rules.min_len, rules.max_len if rules.HasField("max_len") else 2**62
         tests.append(lambda value: shortest <= len(value) <= longest)
-    if len(tests) == 1:
-        return tests[0]
-    return lambda value: all(test(value) for test in tests)
+    return reduce(_both, tests, None) or bool
+
+
+def _both(first: _Test | None, second: _Test) -> _Test:
+    return second if first is None else lambda value: first(value) and second(value)
 
 
 def _of_int32(rules: validate_pb2.Int32Rules) -> _Test:
