@@ -1,7 +1,7 @@
 """Messages to commands, and what came of them back to messages."""
 
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from tally.common.v1 import count_pb2
@@ -11,13 +11,11 @@ from tally.petition.v1 import petition_service_pb2 as messages
 from libs.data.database import Committed
 from libs.data.errors import FieldViolation, InvalidInput, TallyError
 from libs.data.ids import parse_id
-from libs.data.requests import Replay
+from libs.data.requests import Replay, first_answer
 from libs.rpc.counts import split_time, to_count
 from libs.rpc.status import to_proto
 from services.petition import model
 from services.petition.store_reads import CountRead
-
-A = TypeVar("A")
 
 _STATES = {
     model.State.OPEN: resources.PETITION_STATE_OPEN,
@@ -157,14 +155,6 @@ def to_read_count(read: CountRead) -> count_pb2.Count:
 
 def to_region_counts(regions: list[tuple[str, int]]) -> list[resources.RegionCount]:
     return [resources.RegionCount(region_code=code, co_signer_count=n) for code, n in regions]
-
-
-def first_answer(committed: Committed[A | Replay[A]]) -> tuple[A, str, bool]:
-    """The answer, the token of the commit that made it true, and whether it is given again."""
-    value = committed.value
-    if isinstance(value, Replay):
-        return value.answer, value.token, True
-    return value, committed.token or "", False
 
 
 def to_timestamp(time: datetime) -> Timestamp:

@@ -13,6 +13,7 @@ from libs.data.consistency import PRIMARY
 from libs.data.database import Database
 from libs.data.ids import parse_id
 from libs.data.pages import page_size
+from libs.data.requests import first_answer
 from libs.data.verification import repair, verify
 from libs.rpc.counts import to_consistency
 from services.petition import convert, store_petitions, store_reads
@@ -37,7 +38,7 @@ class PetitionService(PetitionServiceServicer):
         new, request_id = convert.to_new_petition(request.petition), parse_id(request.request_id)
         defaults = self._settings.default_thresholds(new.petition_type)
         committed = await self._database.write(lambda tx: store_petitions.create(tx, new, defaults, request_id))
-        petition, token, replayed = convert.first_answer(committed)
+        petition, token, replayed = first_answer(committed)
         return messages.CreatePetitionResponse(
             petition=convert.to_petition(petition), commit_token=token, replayed=replayed
         )
@@ -67,7 +68,7 @@ class PetitionService(PetitionServiceServicer):
         committed = await self._database.write(
             lambda tx: store_petitions.close(tx, parse_id(request.petition_id), parse_id(request.request_id))
         )
-        petition, token, replayed = convert.first_answer(committed)
+        petition, token, replayed = first_answer(committed)
         return messages.ClosePetitionResponse(
             petition=convert.to_petition(petition), commit_token=token, replayed=replayed
         )
@@ -77,7 +78,7 @@ class PetitionService(PetitionServiceServicer):
     ) -> messages.WithdrawPetitionResponse:
         ids = (parse_id(request.petition_id), parse_id(request.submitter_id), parse_id(request.request_id))
         committed = await self._database.write(lambda tx: store_petitions.withdraw(tx, *ids))
-        petition, token, replayed = convert.first_answer(committed)
+        petition, token, replayed = first_answer(committed)
         return messages.WithdrawPetitionResponse(
             petition=convert.to_petition(petition), commit_token=token, replayed=replayed
         )

@@ -43,4 +43,6 @@ async def _abort(context: Context, error: Exception) -> NoReturn:
         await context.abort_with_status(status.to_grpc(error))
     except grpc.aio.AbortError as abort:
         raise abort from error
+    except Exception as unheard:  # the caller is gone; grpc knows, and lets its own error pass
+        raise unheard from error
     raise AssertionError("abort_with_status returned")

@@ -60,7 +60,9 @@ class Observation:
 
 def _outcome(error: BaseException, method: Method, context: Context) -> tuple[str, str, str]:
     """Code, reason and message of a call that failed."""
-    cause: BaseException | None = error.__cause__ if isinstance(error, grpc.aio.AbortError) else error
+    # What left the error mapping is grpc's way to end the call; its cause is what the handler raised.
+    mapped = isinstance(error, grpc.aio.AbortError) or isinstance(error.__cause__, TallyError)
+    cause: BaseException | None = error.__cause__ if mapped else error
     if isinstance(cause, asyncio.CancelledError | GeneratorExit):
         code = grpc.StatusCode.DEADLINE_EXCEEDED if seconds_left(context) == 0 else grpc.StatusCode.CANCELLED
         return code.name, code.name, "the caller went away"
