@@ -1,0 +1,80 @@
+"""The logins docs/deployment.md describes are enough to migrate a database and to serve from it."""
+
+import re
+import uuid
+
+import psycopg
+import pytest
+from tally.operations.v1.operations_service_pb2 import GetStatusRequest
+from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
+from tally.petition.v1 import petition_pb2
+from tally.petition.v1.petition_service_pb2 import CoSignRequest, CreatePetitionRequest
+from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
+
+from libs.data.migrate import upgrade
+from libs.devstack.postgres import Cluster
+from services.operations.__main__ import compose as compose_operations
+from services.operations.settings import OperationsSettings
+from services.petition.__main__ import compose as compose_petition
+from services.petition.settings import PetitionSettings
+from tests.deploy.manifests import ROOT
+from tests.servers import channel_to, quick
+
+SUPERUSER = "postgres"
+
+
+def documented_sql() -> list[str]:
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    return re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def run(url: str, script: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in filter(None, map(str.strip, script.split(";"))):
+            connection.execute(statement.encode())
+
+
+def as_login(cluster: Cluster, login: str, database: str) -> str:
+    return cluster.url(database).replace(f"//{SUPERUSER}@", f"//{login}@")
+
+
+@pytest.fixture
+def deployed(empty_postgres_cluster: Cluster) -> Cluster:
+    """A cluster set up by the document's statements, and migrated by the login that is there for it."""
+    administrator, migration = documented_sql()
+    run(empty_postgres_cluster.url("postgres"), "DROP DATABASE tally")
+    run(empty_postgres_cluster.url("postgres"), administrator)
+    owner = as_login(empty_postgres_cluster, "tally_migration", "tally")
+    run(owner, migration)
+    upgrade(owner)
+    return empty_postgres_cluster
+
+
+async def test_services_work_with_logins_that_have_nothing_but_their_role(deployed: Cluster) -> None:
+    petition_url = as_login(deployed, "petition_login", "tally")
+    settings = quick(PetitionSettings, petition_url, "tally_petition")
+    async with channel_to("petition", settings, compose_petition) as channel:
+        petitions = PetitionServiceStub(channel)
+        petition = petition_pb2.Petition(
+            title="A park", body="Where the car park is", petition_type="local", submitter_id=str(uuid.uuid4())
+        )
+        created = await petitions.CreatePetition(CreatePetitionRequest(petition=petition, request_id=str(uuid.uuid4())))
+        signed = await petitions.CoSign(
+            CoSignRequest(
+                petition_id=created.petition.petition_id, user_id=str(uuid.uuid4()), request_id=str(uuid.uuid4())
+            )
+        )
+        assert signed.co_signer_count == 1
+
+    operations_url = as_login(deployed, "operations_login", "tally")
+    settings_of_operations = quick(OperationsSettings, operations_url, "tally_operations")
+    async with channel_to("operations", settings_of_operations, compose_operations) as channel:
+        status = await OperationsServiceStub(channel).GetStatus(GetStatusRequest())
+        assert status.database.reachable
+        assert status.HasField("halt_state")
+
+
+def test_a_services_login_cannot_take_the_role_of_another(deployed: Cluster) -> None:
+    url = as_login(deployed, "petition_login", "tally")
+    with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SET ROLE tally_operations")
