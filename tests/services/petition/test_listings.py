@@ -25,6 +25,7 @@ async def pages(
             messages.ListPetitionsRequest(order=order, page_size=size, page_token=token)
         )
         found.append(list(page.petitions))
+        assert len(found) < 1000, "pages without end"
         token = page.next_page_token
         if not token:
             return found
