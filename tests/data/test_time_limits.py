@@ -113,10 +113,13 @@ async def test_a_pool_without_a_free_connection_refuses_and_says_when_to_come_ba
     database_url: str, db: Connection
 ) -> None:
     (petition_id,) = await some_petitions(db)
-    async with opened(database_url, write_pool_max=1, acquire_timeout=0.05) as database:
+    async with (
+        opened(database_url) as watcher,
+        opened(database_url, write_pool_max=1, acquire_timeout=0.5) as database,
+    ):
         async with row_held(db, petition_id):
             first = asyncio.create_task(database.write(lambda tx: count_one(tx, petition_id)))
-            await waiting_for_locks(database, 1)
+            await waiting_for_locks(watcher, 1)
             with pytest.raises(ResourceExhausted) as caught:
                 await database.write(lambda tx: count_one(tx, petition_id))
             assert caught.value.retry_after_seconds > 0
@@ -154,7 +157,7 @@ async def test_a_transaction_that_its_process_forgot_ends_by_itself(database_url
         locked.set()
         await stuck.wait()
 
-    async with opened(database_url, idle_in_transaction_timeout=0.1) as database:
+    async with opened(database_url, idle_in_transaction_timeout=0.5) as database:
         forgotten = asyncio.create_task(database.write(work))
         await locked.wait()
         async with asyncio.timeout(10):
