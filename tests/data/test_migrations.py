@@ -1,6 +1,5 @@
 """Migrations: from nothing, from an earlier version that holds rows and is at work, again, and two at once."""
 
-import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Iterator
@@ -292,10 +291,3 @@ def test_a_rank_is_the_count_itself_below_128_and_keeps_the_order_above(
         assert rank == n
     previous = value(db, "SELECT operations.rank_of(%s)", n - 1) if n else -1
     assert isinstance(previous, int) and 0 <= rank - previous <= 1
-
-
-def test_migrating_does_not_need_an_event_loop(empty_database_url: str) -> None:
-    with pytest.raises(RuntimeError):
-        asyncio.get_running_loop()
-    upgrade(empty_database_url, "0001")
-    assert current_revision(empty_database_url) == "0001"

@@ -8,7 +8,9 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from tally.petition.v1 import petition_service_pb2 as messages
 
+from tests.servers import refused
 from tests.services.petition.people import Petitions, a_petition, a_signature, new_uuid
+from tests.stored import Connection, everything
 
 
 @dataclass(frozen=True)
@@ -68,3 +70,11 @@ READS: dict[str, Callable[[World], Message]] = {
 def call(petitions: Petitions, rpc: str, request: Message) -> Awaitable[Any]:
     answer: Awaitable[Any] = getattr(petitions.stub, rpc)(request)
     return answer
+
+
+async def is_refused_naming(petitions: Petitions, db: Connection, rpc: str, request: Any, *fields: str) -> None:
+    """Fails unless the call is refused for exactly these fields, with nothing stored."""
+    before = await everything(db)
+    answer = await refused(call(petitions, rpc.partition(" ")[0], request))
+    assert (*answer.said, answer.fields) == ("INVALID_ARGUMENT", "INVALID_FIELDS", list(fields))
+    assert await everything(db) == before
