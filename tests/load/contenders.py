@@ -95,7 +95,7 @@ async def serve_bare(*servicers: Any) -> None:
 
 
 async def serve_textbook() -> None:
-    size = int(os.environ.get("TEXTBOOK_POOL", "8"))
+    size = int(os.environ.get("TEXTBOOK_POOL", "2"))
     # Nothing of a session is changed, so nothing needs resetting: a round trip less, for fairness.
     async with asyncpg.create_pool(
         os.environ["TALLY_DATABASE_URL"], min_size=size, max_size=size, connection_class=_Connection
