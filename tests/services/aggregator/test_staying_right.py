@@ -312,3 +312,10 @@ async def test_the_aggregator_can_read_counters_and_write_nothing(
         assert await connection.fetchval("SELECT co_signer_count FROM petition.petition_submissions") == 0
     finally:
         await connection.close()
+
+
+async def reached(follower: Follower, token: str) -> None:
+    """Returns when the stream has told of the commit; open transactions of other tests may hold it up for a while."""
+    async with asyncio.timeout(30):
+        while follower.watermark is None or follower.watermark.horizon <= int(token, 16):
+            await follower.catch_up()
