@@ -28,6 +28,7 @@ MODULES = {
     "bare": ["tests.load.contenders", "bare"],
     "chain": ["tests.load.contenders", "chain"],
     "textbook": ["tests.load.contenders", "textbook"],
+    "tuned": ["tests.load.contenders", "tuned"],
     "petition": ["services.petition"],
     "aggregator": ["services.aggregator"],
 }
@@ -66,7 +67,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--callers", type=int, default=64, help="concurrent ones, where a row has no number of its own")
     parser.add_argument("--client-processes", type=int, default=1)
     parser.add_argument("--signers", type=int, default=1_000_000, help="of the petition in the rows about size")
-    parser.add_argument("--textbook-pool", type=int, default=2, help="connections of the textbook server")
+    parser.add_argument("--textbook-pool", type=int, default=10, help="connections of the textbook server")
     parser.add_argument(
         "--memory", type=int, default=0, metavar="CALLS", help="also compare memory after so many calls"
     )

@@ -1,4 +1,4 @@
-"""The servers Tally is measured against: `python -m tests.load.contenders bare|chain|textbook`.
+"""The servers Tally is measured against: `python -m tests.load.contenders bare|chain|textbook|tuned`.
 
 All of them answer the same messages. They print the address they listen on and serve until they are terminated.
 """
@@ -94,8 +94,7 @@ async def serve_bare(*servicers: Any) -> None:
     await server.wait_for_termination()
 
 
-async def serve_textbook() -> None:
-    size = int(os.environ.get("TEXTBOOK_POOL", "2"))
+async def serve_textbook(size: int) -> None:
     # Nothing of a session is changed, so nothing needs resetting: a round trip less, for fairness.
     async with asyncpg.create_pool(
         os.environ["TALLY_DATABASE_URL"], min_size=size, max_size=size, connection_class=_Connection
@@ -122,7 +121,11 @@ def main() -> None:
         case "chain":
             run("chain", ServerSettings(), compose_chain)
         case "textbook":
-            uvloop.run(serve_textbook())
+            uvloop.run(
+                serve_textbook(int(os.environ.get("TEXTBOOK_POOL", "10")))
+            )  # as many as asyncpg makes by default
+        case "tuned":
+            uvloop.run(serve_textbook(2))  # on one hot row nothing is faster; tried
         case other:
             sys.exit(f"no contender {other}")
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from libs.cli.callers.orders import Method
 
-Contender = Literal["bare", "chain", "textbook", "petition", "aggregator"]
+Contender = Literal["bare", "chain", "textbook", "tuned", "petition", "aggregator"]
 Data = Literal["none", "hot", "spread", "textbook", "full", "signed"]
 Figure = Literal["calls", "items", "p50", "p99"]
 
@@ -57,6 +57,7 @@ THROUGHPUT = (
     Row("bare", "bare server, empty CoSign", "bare", "CoSign", "none"),
     Row("chain", "the same behind the chain", "chain", "CoSign", "none"),
     Row("textbook", "textbook transaction, hot row", "textbook", "CoSign", "textbook"),
+    Row("textbook-tuned", "textbook, with a pool of 2", "tuned", "CoSign", "textbook"),
     Row("hot", "CoSign, one petition", "petition", "CoSign", "hot"),
     Row("spread", "CoSign, 1,000 petitions", "petition", "CoSign", "spread"),
     Row("batch", "BatchCoSign of 500, one petition", "petition", "BatchCoSign", "hot", callers=4, batch=500),
@@ -79,6 +80,7 @@ BARS = (
     Bar("chain", "calls", "bare", at_least=0.85),
     Bar("hot", "calls", "bare", at_least=0.60),
     Bar("hot", "calls", "textbook", at_least=3.5),
+    Bar("hot", "calls", "textbook-tuned", at_least=3.5, aim=True),
     Bar("hot", "calls", "spread", at_least=0.95),
     Bar("batch", "items", "hot", at_least=10),
     Bar("batch", "items", None, at_least=60_000, aim=True),
