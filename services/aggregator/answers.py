@@ -103,10 +103,8 @@ def to_key(entry: Entry) -> resources.CounterKey:
 
 
 def count_of(reading: Reading) -> count_pb2.Count:
-    watermark = reading.watermark
     source = count_pb2.SOURCE_PRIMARY if reading.from_primary else count_pb2.SOURCE_CACHE
-    age = time.monotonic() - watermark.begun
-    return to_count(reading.value, watermark.as_of_time, source, watermark.token, age)
+    return to_count(reading.value, reading.watermark.as_of_time, source, reading.watermark.token, reading.age)
 
 
 def to_get_response(reading: Reading) -> messages.GetCounterResponse:

@@ -23,12 +23,17 @@ TOKEN_PAUSE = 0.01
 
 
 class Reading(NamedTuple):
-    """A counter's value, at least as new as the watermark."""
+    """A counter's value, at least as new as the watermark, which was `age` seconds old when the reading was taken."""
 
     entry: Entry
     value: int
     watermark: Watermark
+    age: float
     from_primary: bool
+
+
+def read_from_primary(entry: Entry, watermark: Watermark) -> Reading:
+    return Reading(entry, entry.value, watermark, time.monotonic() - watermark.begun, from_primary=True)
 
 
 class Reader:
@@ -65,32 +70,44 @@ class Reader:
 
     async def _read(self, keys: set[Key], consistency: Consistency) -> dict[Key, Reading]:
         readings: dict[Key, Reading] = {}
-        if not consistency.primary and await self._memory_will_do(consistency):
+        good_at = await self._memory_is_good_at(consistency)
+        if good_at is not None:
             for key in keys:
                 entry = self._memory.find(key)
                 if entry is not None and entry.known:
-                    readings[key] = Reading(entry, entry.value, self.watermark_of(entry), from_primary=False)
+                    readings[key] = self.reading_of(entry, good_at)
         self._asked.hits += len(readings)
         missing = keys - readings.keys()
         if missing:
             self._asked.misses += len(missing)
             loaded = await self._loader.load(missing, fresh=consistency != ANY)
             for key, (entry, watermark) in loaded.items():
-                readings[key] = Reading(entry, entry.value, watermark, from_primary=True)
+                readings[key] = read_from_primary(entry, watermark)
         return readings
 
-    async def _memory_will_do(self, consistency: Consistency) -> bool:
-        if consistency.at_least is not None:
-            return await self._has_reached(consistency.at_least)
-        if consistency.max_staleness is not None:
-            if not self._is_newer_than(consistency.max_staleness):
-                await self._follower.catch_up()
-            return self._is_newer_than(consistency.max_staleness)
-        return True
+    def reading_of(self, entry: Entry, now: float) -> Reading:
+        """What is held, as it is now."""
+        watermark = self.watermark_of(entry)
+        return Reading(entry, entry.value, watermark, now - watermark.begun, from_primary=False)
 
-    def _is_newer_than(self, seconds: float) -> bool:
-        watermark = self._follower.watermark
-        return watermark is not None and time.monotonic() - watermark.begun <= seconds
+    async def _memory_is_good_at(self, consistency: Consistency) -> float | None:
+        """The moment at which memory is good enough for the caller; None if it is not.
+
+        Ages are told as of that moment: computed later, one could exceed what was asked for.
+        """
+        if consistency.primary:
+            return None
+        if consistency.max_staleness is not None:
+            for attempt in range(2):
+                if attempt:
+                    await self._follower.catch_up()
+                watermark, now = self._follower.watermark, time.monotonic()
+                if watermark is not None and now - watermark.begun <= consistency.max_staleness:
+                    return now
+            return None
+        if consistency.at_least is not None and not await self._has_reached(consistency.at_least):
+            return None
+        return time.monotonic()
 
     async def _has_reached(self, token: CommitToken) -> bool:
         """Whether the stream has told of the commit. An acknowledged commit it has not is there on the primary."""

@@ -9,7 +9,7 @@ from services.aggregator.errors import ResourceNotFound
 from services.aggregator.keys import Key
 from services.aggregator.loader import Loader
 from services.aggregator.memory import Entry, Memory
-from services.aggregator.reader import Reader, Reading
+from services.aggregator.reader import Reader, Reading, read_from_primary
 
 
 class Watch:
@@ -92,10 +92,10 @@ class Watches:
             if not entry.known:
                 raise ResourceNotFound(*entry.key)
             if entry.key in loaded:
-                readings.append(Reading(entry, entry.value, loaded[entry.key][1], from_primary=True))
+                readings.append(read_from_primary(*loaded[entry.key]))
             else:
                 readings.append(self._held(entry))
         return readings
 
     def _held(self, entry: Entry) -> Reading:
-        return Reading(entry, entry.value, self._reader.watermark_of(entry), from_primary=False)
+        return self._reader.reading_of(entry, time.monotonic())
