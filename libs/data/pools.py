@@ -52,9 +52,6 @@ async def open_pool(
         server_settings["role"] = settings.database_role
     if read_only:
         server_settings["default_transaction_read_only"] = "on"
-    else:
-        # Left to choose, Postgres plans a lone signature anew each time, which takes longer than signing.
-        server_settings["plan_cache_mode"] = "force_generic_plan"
     pool = asyncpg.create_pool(
         url,
         min_size=0,
