@@ -56,7 +56,9 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    resources: Annotated[list[UUID] | None, typer.Argument(help="Petitions; all of them when left out.")] = None,
+    resources: Annotated[
+        list[str] | None, typer.Argument(help="Ids or names, such as petitions'; all of them when left out.")
+    ] = None,
     counter: Annotated[list[str] | None, typer.Option(help="Only these counters, such as petition.co_signers.")] = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Set wrong counters to their rows, with an audit row.")
@@ -70,9 +72,12 @@ def verify(
 
 
 async def compare(
-    url: str, resources: Sequence[UUID] | None, counters: Sequence[str], repair_found: bool = False
+    url: str, resources: Sequence[str] | None, counters: Sequence[str], repair_found: bool = False
 ) -> VerifyReport:
     """Compares, and repairs what differs if asked to.
+
+    Args:
+        resources: ids of aggregates, UUIDs and names, each looked for where it can be a key; None for all there are.
 
     Raises:
         DevstackError: there is no such counter or resource, or the database does not answer.
@@ -94,18 +99,19 @@ async def compare(
     except TallyError as error:
         raise DevstackError(error.message) from error
     if resources and not any(report.checked for report in reports):
-        raise DevstackError(f"nothing is counted for {', '.join(map(str, resources))}")
+        raise DevstackError(f"nothing is counted for {', '.join(resources)}")
     return VerifyReport(counters=reports)
 
 
 async def _compare_one(
-    database: "Database", counter: "Counter", resources: Sequence[UUID] | None, repair_found: bool
+    database: "Database", counter: "Counter", resources: Sequence[str] | None, repair_found: bool
 ) -> CounterReport:
     from libs.data.consistency import PRIMARY
     from libs.data.errors import TallyError
     from libs.data.verification import repair, survey
 
-    surveyed = await database.read(lambda snapshot: survey(snapshot, counter, resources or None), PRIMARY)
+    asked = _keys_of(counter, resources) if resources else None
+    surveyed = await database.read(lambda snapshot: survey(snapshot, counter, asked), PRIMARY)
     discrepancies = []
     for key, found in surveyed.discrepancies.items():
         discrepancy = Discrepancy(resource_id=counter.resource_id(key), counter=found.counter, counted=found.counted)
@@ -117,6 +123,20 @@ async def _compare_one(
                 discrepancy.problem = error.message
         discrepancies.append(discrepancy)
     return CounterReport(counter=counter.name, checked=surveyed.checked, discrepancies=discrepancies)
+
+
+def _keys_of(counter: "Counter", resources: Sequence[str]) -> list[UUID] | list[str]:
+    """Those of the resources that can be keys of this counter's aggregate. A name may look like a UUID."""
+    if counter.aggregate.key_type == "text":
+        return list(resources)
+    return [parsed for parsed in map(_as_uuid, resources) if parsed is not None]
+
+
+def _as_uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _show(report: VerifyReport) -> None:

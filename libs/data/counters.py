@@ -12,17 +12,29 @@ from libs.data.tables import Table
 # Below this, `operations.rank_of(n)` is n.
 EXACT_RANKS = 128
 
-# A resource a counter counts for: the aggregate's UUID, followed by what breaks it down, if anything.
+# A resource a counter counts for: the aggregate's key, followed by what breaks it down, if anything.
 Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class CountedRows:
-    """The rows a counter counts: those of `table` whose `key` columns equal the counter's, and `where` (constant SQL)."""
+    """The rows a counter counts: those of `table` whose `key` columns equal the counter's, and `where` (constant SQL).
+
+    Args:
+        quantity: a column of them that is added up instead of counting each row as one.
+    """
 
     table: str
     key: tuple[str, ...]
     where: str = ""
+    quantity: str = ""
+
+    @property
+    def number(self) -> str:
+        """How many there are, as `n`, and FROM where: to follow a SELECT. 0 without rows."""
+        if self.quantity:
+            return f"coalesce(sum({self.quantity}), 0)::bigint AS n FROM {self.table}"
+        return f"count(*) AS n FROM {self.table}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +53,8 @@ class Counter:
         rank_column: a column holding `operations.rank_of(column)`, indexed descending, for rankings.
         listed: SQL condition on the aggregate for being ranked.
         unlisted_by: kinds of events after which an aggregate is not listed any more.
+        remains_of: SQL expression over the aggregate's columns, such as `amount + restocked_amount`: the counter must equal
+            this less what is counted.
     """
 
     name: str
@@ -53,10 +67,13 @@ class Counter:
     rank_column: str = ""
     listed: str = "true"
     unlisted_by: tuple[str, ...] = ()
+    remains_of: str = ""
     key_columns: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         assert bool(self.table) == bool(self.breakdown), "a table of its own needs a key of its own"
+        assert not (self.remains_of and self.breakdown), "what remains of an aggregate is not broken down"
+        assert self.counts or not self.remains_of, "what remains is less what is counted"
         object.__setattr__(self, "key_columns", (self.aggregate.key, *self.breakdown))
 
     @property
@@ -68,8 +85,13 @@ class Counter:
         return "/".join(str(part) for part in key)
 
     @property
-    def breakdown_types(self) -> str:
-        return "".join(f", ${number}::text[]" for number, _ in enumerate(self.breakdown, start=2))
+    def key_types(self) -> tuple[str, ...]:
+        return (self.aggregate.key_type, *("text" for _ in self.breakdown))
+
+    @property
+    def key_arrays(self) -> str:
+        """Parameters, from `$1` on: one array a key column."""
+        return ", ".join(f"${n}::{type_}[]" for n, type_ in enumerate(self.key_types, start=1))
 
     @property
     def read_sql(self) -> str:
@@ -78,7 +100,7 @@ class Counter:
         A breakdown that was never counted is 0 wherever its aggregate exists.
         """
         names = ", ".join(self.key_columns)
-        wanted = f"unnest($1::uuid[]{self.breakdown_types}) AS wanted({names})"
+        wanted = f"unnest({self.key_arrays}) AS wanted({names})"
         keys = ", ".join(f"wanted.{name}" for name in self.key_columns)
         if not self.table:
             return (
@@ -95,18 +117,22 @@ class Counter:
     def verify_sql(self) -> str:
         """Counter and counted rows of one key (`$1…`), in the one snapshot of one statement."""
         assert self.counts is not None
-        rows = " AND ".join(f"r.{column} = ${n}" for n, column in enumerate(self.counts.key, start=1))
+        parameters = [f"${n}::{type_}" for n, type_ in enumerate(self.key_types, start=1)]
+        rows = " AND ".join(f"{column} = {key}" for column, key in zip(self.counts.key, parameters, strict=True))
         where = f" AND {self.counts.where}" if self.counts.where else ""
-        key = " AND ".join(f"t.{column} = ${n}" for n, column in enumerate(self.key_columns, start=1))
+        key = " AND ".join(f"t.{column} = {key}" for column, key in zip(self.key_columns, parameters, strict=True))
         counter = f"SELECT t.{self.column} FROM {self.table or self.aggregate.name} t WHERE {key}"
+        of_aggregate = f"FROM {self.aggregate.name} WHERE {self.aggregate.key} = {parameters[0]}"
         if self.table:  # never counted is 0 wherever the aggregate exists
-            counter = f"SELECT coalesce(({counter}), 0) FROM {self.aggregate.name} a WHERE a.{self.aggregate.key} = $1"
-        counted = f"SELECT count(*) FROM {self.counts.table} r WHERE {rows}{where}"
-        return f"SELECT ({counter}) AS counter, ({counted})::bigint AS counted"
+            counter = f"SELECT coalesce(({counter}), 0) {of_aggregate}"
+        counted = f"(SELECT {self.counts.number} WHERE {rows}{where})"
+        if self.remains_of:
+            counted = f"((SELECT {self.remains_of} {of_aggregate}) - {counted})"
+        return f"SELECT ({counter}) AS counter, {counted}::bigint AS counted"
 
     @property
     def survey_sql(self) -> str:
-        """Compares counter and counted rows of every key, or of the aggregates in `$1::uuid[]`, in one snapshot.
+        """Compares counter and counted rows of every key, or of the aggregates in the array `$1`, in one snapshot.
 
         Rows of key…, counter, counted, checked: the keys that differ, each with the number of keys looked at; one row with
         null keys where none differs.
@@ -119,14 +145,19 @@ class Counter:
         conditions = [f"{column} IS NOT NULL" for column in self.counts.key] + (
             [self.counts.where] if self.counts.where else []
         )
-        asked = "($1::uuid[] IS NULL OR {} = ANY($1))".format
+        parameter = f"$1::{self.aggregate.key_type}[]"
+        asked = f"({parameter} IS NULL OR {{}} = ANY({parameter}))".format
+        # Of an aggregate without counted rows, everything remains.
+        counted = "coalesce(counted.n, 0)"
+        if self.remains_of:
+            counted = f"coalesce(counters.whole, 0) - {counted}"
         return (
-            f"WITH counters AS (SELECT {keys}, {self.column} AS n FROM {self.table or self.aggregate.name} "
-            f"WHERE {asked(self.aggregate.key)}), "
-            f"counted AS (SELECT {counted_keys}, count(*) AS n FROM {self.counts.table} "
+            f"WITH counters AS (SELECT {keys}, {self.column} AS n, {self.remains_of or 0} AS whole "
+            f"FROM {self.table or self.aggregate.name} WHERE {asked(self.aggregate.key)}), "
+            f"counted AS (SELECT {counted_keys}, {self.counts.number} "
             f"WHERE {' AND '.join(conditions)} AND {asked(self.counts.key[0])} GROUP BY {', '.join(self.counts.key)}), "
             f"compared AS MATERIALIZED (SELECT {keys}, coalesce(counters.n, 0)::bigint AS counter, "
-            f"coalesce(counted.n, 0) AS counted FROM counters FULL JOIN counted USING ({keys})) "
+            f"({counted})::bigint AS counted FROM counters FULL JOIN counted USING ({keys})) "
             f"SELECT {keys}, counter, counted, checked FROM (SELECT count(*) AS checked FROM compared) AS every "
             f"LEFT JOIN compared ON counter <> counted ORDER BY {keys}"
         )
@@ -169,13 +200,13 @@ class Counter:
         assert not self.table
         return (
             f"SELECT t.{self.aggregate.key}, t.{self.column} AS value, t.version FROM {self.aggregate.name} t "
-            f"WHERE t.{self.aggregate.key} = ANY($1::uuid[]) AND {self.listed}"
+            f"WHERE t.{self.aggregate.key} = ANY($1::{self.aggregate.key_type}[]) AND {self.listed}"
         )
 
 
 def aggregate_update_sql(table: Table, counters: Sequence[Counter], first_parameter: int) -> str:
     """One UPDATE that adds to several counters of the aggregates' rows: keys, then one array of additions a counter."""
-    deltas = ", ".join(f"${first_parameter + n}::integer[]" for n in range(1, len(counters) + 1))
+    deltas = ", ".join(f"${first_parameter + n}::bigint[]" for n in range(1, len(counters) + 1))
     names = ", ".join(f"n{n}" for n in range(len(counters)))
     sets = ["version = t.version + 1"]
     for n, counter in enumerate(counters):
@@ -184,7 +215,7 @@ def aggregate_update_sql(table: Table, counters: Sequence[Counter], first_parame
             sets.append(f"{counter.rank_column} = operations.rank_of(t.{counter.column} + d.n{n})")
     return (
         f"UPDATE {table.name} AS t SET {', '.join(sets)} "
-        f"FROM unnest(${first_parameter}::uuid[], {deltas}) AS d(key, {names}) "
+        f"FROM unnest(${first_parameter}::{table.key_type}[], {deltas}) AS d(key, {names}) "
         f"WHERE t.{table.key} = d.key RETURNING 1"
     )
 
@@ -192,7 +223,7 @@ def aggregate_update_sql(table: Table, counters: Sequence[Counter], first_parame
 def breakdown_add_sql(counter: Counter) -> str:
     """Adds to rows of a counter with a table of its own, making those that are not there; answers key… and new value."""
     names = ", ".join(counter.key_columns)
-    types = f"$1::uuid[]{counter.breakdown_types}, ${len(counter.key_columns) + 1}::integer[]"
+    types = f"{counter.key_arrays}, ${len(counter.key_columns) + 1}::bigint[]"
     return (
         f"INSERT INTO {counter.table} AS t ({names}, {counter.column}) "
         f"SELECT * FROM unnest({types}) "
@@ -204,7 +235,7 @@ def breakdown_add_sql(counter: Counter) -> str:
 def breakdown_subtract_sql(counter: Counter) -> str:
     """Adds negative numbers: by UPDATE, because an INSERT's own check would refuse them before it saw the conflict."""
     names = ", ".join(counter.key_columns)
-    types = f"$1::uuid[]{counter.breakdown_types}, ${len(counter.key_columns) + 1}::integer[]"
+    types = f"{counter.key_arrays}, ${len(counter.key_columns) + 1}::bigint[]"
     returned = ", ".join(f"t.{name}" for name in counter.key_columns)
     return (
         f"UPDATE {counter.table} AS t SET {counter.column} = t.{counter.column} + d.n "

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 import asyncpg
 
 T = TypeVar("T", bound="Table")
 Row = Mapping[str, Any]
+
+# The key of an aggregate: a UUID, or a string where the table's key is text.
+AggregateId = Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,9 +20,10 @@ class Table:
 
     Args:
         name: with its schema.
-        key: the key column, a UUID.
+        key: the key column.
         locked_columns: what `Transaction.lock` reads under the lock, besides key and version.
         aggregate: the aggregate's name in events, such as `petition`.
+        key_type: of the key column. A text key is declared `COLLATE "C"`: the database's order is then Python's, by code point.
 
     Every such table has a `version bigint` that rises by one with each transaction that changes the aggregate's counters.
     """
@@ -28,10 +32,15 @@ class Table:
     key: str
     locked_columns: tuple[str, ...]
     aggregate: str
+    key_type: Literal["uuid", "text"] = "uuid"
+
+    def parse_key(self, aggregate_id: str) -> AggregateId:
+        """The key of the aggregate that events name so."""
+        return UUID(aggregate_id) if self.key_type == "uuid" else aggregate_id
 
     @property
     def lock_sql(self) -> str:
-        """Locks the rows `$1::uuid[]` in ascending order of key, so that two transactions never wait for each other.
+        """Locks the rows with the keys `$1` in ascending order of key, so that two transactions never wait for each other.
 
         FOR NO KEY UPDATE lets foreign-key checks pass. The time is read outside the locking subquery, so after the lock was
         got: times of one aggregate never run against its lock order.
@@ -47,7 +56,7 @@ class Table:
         columns = ", ".join((self.key, "version", *self.locked_columns))
         return (
             f"SELECT {columns} FROM {self.name} "
-            f"WHERE {self.key} = ANY($1::uuid[]) ORDER BY {self.key} FOR NO KEY UPDATE"
+            f"WHERE {self.key} = ANY($1::{self.key_type}[]) ORDER BY {self.key} FOR NO KEY UPDATE"
         )
 
 
@@ -56,31 +65,31 @@ class Locked(Generic[T]):
 
     __slots__ = ("_rows", "table")
 
-    def __init__(self, table: T, rows: Mapping[UUID, asyncpg.Record]) -> None:
+    def __init__(self, table: T, rows: Mapping[AggregateId, asyncpg.Record]) -> None:
         self.table = table
         self._rows = rows
 
     def __contains__(self, key: object) -> bool:
         return key in self._rows
 
-    def __iter__(self) -> Iterator[UUID]:
+    def __iter__(self) -> Iterator[AggregateId]:
         return iter(self._rows)
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, key: UUID) -> asyncpg.Record:
+    def __getitem__(self, key: AggregateId) -> asyncpg.Record:
         return self._rows[key]
 
-    def get(self, key: UUID) -> asyncpg.Record | None:
+    def get(self, key: AggregateId) -> asyncpg.Record | None:
         return self._rows.get(key)
 
     @property
-    def rows(self) -> Mapping[UUID, "Row"]:
+    def rows(self) -> Mapping[AggregateId, "Row"]:
         """The rows by key; each has the table's locked columns and `locked_time`."""
         return self._rows  # type: ignore[return-value]  # a record reads like a mapping
 
-    def next_version(self, key: UUID) -> int:
+    def next_version(self, key: AggregateId) -> int:
         """The version the aggregate has once this transaction has committed."""
         version: int = self._rows[key]["version"]
         return version + 1

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
-from uuid import UUID
 
 import asyncpg
 import orjson
@@ -25,7 +24,7 @@ from libs.data.counters import (
 )
 from libs.data.errors import Halted
 from libs.data.events import Event
-from libs.data.tables import Locked, Table
+from libs.data.tables import AggregateId, Locked, Table
 
 T = TypeVar("T", bound=Table)
 
@@ -90,7 +89,7 @@ class Transaction(Snapshot):
         return int(count) if count.isdigit() else 0
 
     async def lock_and_read(
-        self, table: T, keys: Iterable[UUID], sql: str, *arguments: object
+        self, table: T, keys: Iterable[AggregateId], sql: str, *arguments: object
     ) -> tuple[Locked[T], list[tuple[Any, ...]]]:
         """Locks as `lock` does, and reads by `sql` what belongs to the aggregates, as it is under their locks.
 
@@ -118,7 +117,7 @@ class Transaction(Snapshot):
         """
         self._last.append((sql, arguments, rows))
 
-    async def lock(self, table: T, keys: Iterable[UUID]) -> Locked[T]:
+    async def lock(self, table: T, keys: Iterable[AggregateId]) -> Locked[T]:
         """Locks the rows of these keys, in ascending order, and answers those that exist. Once a table and transaction."""
         assert table not in self._locked, f"{table.name} was locked before: keys locked in two steps can deadlock"
         rows = await self._connection.fetch(table.lock_sql, list(keys))
@@ -151,7 +150,7 @@ class Transaction(Snapshot):
         Raises:
             Halted: nothing may be committed.
         """
-        values: dict[UUID, dict[str, dict[str, int]]] = {}
+        values: dict[AggregateId, dict[str, dict[str, int]]] = {}
         for counter, additions in self._additions.items():
             if counter.breakdown and additions:
                 await self._add_breakdown(counter, additions, values)
@@ -173,7 +172,7 @@ class Transaction(Snapshot):
         return None if xid is None else encode_token(xid)
 
     async def _add_breakdown(
-        self, counter: Counter, additions: Mapping[Key, int], values: dict[UUID, dict[str, dict[str, int]]]
+        self, counter: Counter, additions: Mapping[Key, int], values: dict[AggregateId, dict[str, dict[str, int]]]
     ) -> None:
         for sql, part in (
             (breakdown_add_sql(counter), {key: n for key, n in additions.items() if n > 0}),
@@ -187,10 +186,12 @@ class Transaction(Snapshot):
                 *key, value = row
                 values.setdefault(key[0], {}).setdefault(counter.name, {})[counter.resource_id(tuple(key))] = value
 
-    def _aggregate_updates(self, values: dict[UUID, dict[str, dict[str, int]]]) -> tuple[list[str], list[object], int]:
+    def _aggregate_updates(
+        self, values: dict[AggregateId, dict[str, dict[str, int]]]
+    ) -> tuple[list[str], list[object], int]:
         """One UPDATE a table for the counters on its own rows, and the values they will have."""
         by_table: dict[Table, list[Counter]] = {}
-        touched: dict[Table, dict[UUID, None]] = {}
+        touched: dict[Table, dict[AggregateId, None]] = {}
         for counter, additions in self._additions.items():
             if not counter.breakdown:
                 by_table.setdefault(counter.aggregate, []).append(counter)
@@ -213,7 +214,7 @@ class Transaction(Snapshot):
                     values.setdefault(key, {})[counter.name] = {str(key): new_value}
         return updates, parameters, sum(len(keys) for keys in touched.values())
 
-    def _counted_events(self, values: Mapping[UUID, Mapping[str, Mapping[str, int]]]) -> list[Event]:
+    def _counted_events(self, values: Mapping[AggregateId, Mapping[str, Mapping[str, int]]]) -> list[Event]:
         """One event an aggregate with all its new counter values: applying it twice or late is harmless."""
         return [
             Event(f"{table.aggregate}.counted", key, locked.next_version(key), {"counters": values[key]})

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 import structlog
 
 from libs.data.counters import Counter, Key
 from libs.data.errors import NotFound
 from libs.data.events import Event
+from libs.data.tables import AggregateId
 from libs.data.transaction import Snapshot, Transaction
 
 log = structlog.get_logger(__name__)
@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """A counter and its rows at one moment."""
+    """A counter, and what it should be by its rows, at one moment."""
 
     counter: int
     counted: int
@@ -56,7 +56,7 @@ class Survey:
     discrepancies: dict[Key, Verification]
 
 
-async def survey(snapshot: Snapshot, counter: Counter, aggregates: Sequence[UUID] | None = None) -> Survey:
+async def survey(snapshot: Snapshot, counter: Counter, aggregates: Sequence[AggregateId] | None = None) -> Survey:
     """Compares every key of a counter, or those of some aggregates, in the one snapshot of one statement.
 
     Reads all counted rows: for an operator, with a time limit to match.

@@ -11,6 +11,7 @@ from services.aggregator.errors import CounterNotFound
 Key = tuple[str, str]
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,300}")
 _PART = re.compile(r"[^\x00-\x1f\x7f/]+")
 
 
@@ -22,20 +23,27 @@ def find_counter(name: str) -> Counter:
 
 
 def canonical(counter: Counter, resource_id: str, field: str = "key.resource_id") -> Key:
-    """The key with its UUID in lower case.
+    """The key with its UUID in lower case; a name is taken as it is.
 
     Raises:
         InvalidInput: the id is not one of this counter's.
     """
-    aggregate_id, *parts = resource_id.split("/", len(counter.breakdown))
-    good = _UUID.fullmatch(aggregate_id) and len(parts) == len(counter.breakdown)
+    named = counter.aggregate.key_type == "text"
+    aggregate_id, *parts = _split(counter, resource_id)
+    good = (_NAME if named else _UUID).fullmatch(aggregate_id) and len(parts) == len(counter.breakdown)
     if not good or not all(_PART.fullmatch(part) for part in parts):
-        wanted = "a UUID" if not counter.breakdown else f"a UUID and what follows in {counter.resource}"
+        wanted = "a name of 1 to 300 characters without control characters" if named else "a UUID"
+        if counter.breakdown:
+            wanted += f" and what follows in {counter.resource}"
         raise InvalidInput([FieldViolation(field, f"must be {wanted}")])
-    return counter.name, "/".join((aggregate_id.lower(), *parts))
+    return counter.name, "/".join((aggregate_id if named else aggregate_id.lower(), *parts))
 
 
 def columns(counter: Counter, resource_ids: list[str]) -> list[list[str]]:
     """Canonical resource ids as one list a key column."""
-    parts = [resource_id.split("/", len(counter.breakdown)) for resource_id in resource_ids]
-    return [list(column) for column in zip(*parts, strict=True)]
+    return [list(column) for column in zip(*(_split(counter, each) for each in resource_ids), strict=True)]
+
+
+def _split(counter: Counter, resource_id: str) -> list[str]:
+    """The parts of a resource id, from the right: of all parts only a name may hold a `/`."""
+    return resource_id.rsplit("/", len(counter.breakdown))

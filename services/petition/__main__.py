@@ -7,19 +7,20 @@ from contextlib import asynccontextmanager
 from tally.petition.v1 import petition_service_pb2
 from tally.petition.v1.petition_service_pb2_grpc import add_PetitionServiceServicer_to_server
 
+from libs.data.catalog import CO_SIGNERS
 from libs.data.database import Database
+from libs.data.verifier import Verifier
 from libs.rpc.server import Composition, Registration, run
 from services.petition.service import PetitionService
 from services.petition.settings import PetitionSettings
 from services.petition.signing import Signing
-from services.petition.verifier import Verifier
 
 
 @asynccontextmanager
 async def compose(settings: PetitionSettings) -> AsyncIterator[Composition]:
     async with Database.open(settings.database) as database:
         signing = Signing(database, settings)
-        verification = asyncio.create_task(Verifier(database, settings.petition_verify_seconds).run())
+        verification = asyncio.create_task(Verifier(database, (CO_SIGNERS,), settings.petition_verify_seconds).run())
         try:
             yield Composition(
                 services=[

@@ -54,7 +54,7 @@ async def test_the_command_repairs_what_it_finds_and_finds_nothing_after(databas
     first = await compare(database_url, None, [], repair_found=True)
     assert first.found == 2
     assert all(found.repaired for counter in first.counters for found in counter.discrepancies)
-    assert (await compare(database_url, [petition_id], [])).found == 0
+    assert (await compare(database_url, [str(petition_id)], [])).found == 0
 
 
 async def test_the_command_refuses_a_counter_or_resource_that_is_not_there(database_url: str, db: Connection) -> None:
@@ -63,4 +63,4 @@ async def test_the_command_refuses_a_counter_or_resource_that_is_not_there(datab
     with pytest.raises(DevstackError, match=r"no counter petition\.ordinals counts rows"):
         await compare(database_url, None, ["petition.ordinals"])
     with pytest.raises(DevstackError, match="nothing is counted"):
-        await compare(database_url, [petition_id], [])
+        await compare(database_url, [str(petition_id)], [])

@@ -8,10 +8,11 @@ from structlog.testing import capture_logs
 from tally.common.v1 import count_pb2
 from tally.petition.v1 import petition_service_pb2 as messages
 
+from libs.data.catalog import CO_SIGNERS
 from libs.data.database import Database
 from libs.data.errors import Halted
 from libs.data.settings import DatabaseSettings
-from services.petition.verifier import Verifier
+from libs.data.verifier import Verifier
 from tests.servers import refused
 from tests.services.petition.people import Petitions
 from tests.stored import Connection, counters_equal_rows, event_kinds, everything, halt, resume
@@ -191,7 +192,7 @@ async def test_a_discrepancy_in_an_active_petition_is_logged_and_told_to_the_eve
     settings = DatabaseSettings(database_url=database_url, database_role="tally_petition")
     petition_id = (await petitions.create()).petition_id
     async with Database.open(settings) as database:
-        verifier = Verifier(database, 3600.0)
+        verifier = Verifier(database, (CO_SIGNERS,), 3600.0)
         assert await a_round(verifier, db) == (0, [])  # from here on it knows what is active
         await petitions.sign(petition_id)
         assert await a_round(verifier, db) == (0, [])
@@ -217,7 +218,7 @@ async def test_a_petition_nobody_touched_is_not_verified(
 ) -> None:
     petition_id = (await petitions.create()).petition_id
     async with Database.open(DatabaseSettings(database_url=database_url)) as database:
-        verifier = Verifier(database, 3600.0)
+        verifier = Verifier(database, (CO_SIGNERS,), 3600.0)
         await a_round(verifier, db)
         await break_counter(db, petition_id, 1)
         assert await a_round(verifier, db) == (0, [])
@@ -229,7 +230,7 @@ async def test_a_discrepancy_found_while_halted_is_told_after_the_resume(
     """A round that could not be finished is not forgotten."""
     first, second = [(await petitions.create()).petition_id for _ in range(2)]
     async with Database.open(DatabaseSettings(database_url=database_url)) as database:
-        verifier = Verifier(database, 3600.0)
+        verifier = Verifier(database, (CO_SIGNERS,), 3600.0)
         await a_round(verifier, db)
         for petition_id in (first, second):
             await petitions.sign(petition_id)
