@@ -18,6 +18,7 @@ from libs.devstack.settings import StackSettings
 if TYPE_CHECKING:
     from libs.data.counters import Counter
     from libs.data.database import Database
+    from libs.data.verification import Survey
 
 # Seconds a comparison may take: it reads every counted row.
 _TIME_LIMIT = 3600.0
@@ -93,9 +94,10 @@ async def compare(
     settings = DatabaseSettings(database_url=url, statement_timeout=_TIME_LIMIT)
     try:
         async with Database.open(settings) as database:
-            reports = [
-                await _compare_one(database, counting[name], resources, repair_found) for name in counters or counting
-            ]
+            asked = {name: counting[name] for name in counters or counting}
+            # All of them before any repair: one sets the other counters of its aggregate right, too.
+            found = {name: await _compare_one(database, counter, resources) for name, counter in asked.items()}
+            reports = [await _report(database, counter, found[name], repair_found) for name, counter in asked.items()]
     except TallyError as error:
         raise DevstackError(error.message) from error
     if resources and not any(report.checked for report in reports):
@@ -103,15 +105,18 @@ async def compare(
     return VerifyReport(counters=reports)
 
 
-async def _compare_one(
-    database: "Database", counter: "Counter", resources: Sequence[str] | None, repair_found: bool
-) -> CounterReport:
+async def _compare_one(database: "Database", counter: "Counter", resources: Sequence[str] | None) -> "Survey":
     from libs.data.consistency import PRIMARY
-    from libs.data.errors import TallyError
-    from libs.data.verification import repair, survey
+    from libs.data.verification import survey
 
-    asked = _keys_of(counter, resources) if resources else None
-    surveyed = await database.read(lambda snapshot: survey(snapshot, counter, asked), PRIMARY)
+    keys = _keys_of(counter, resources) if resources else None
+    return await database.read(lambda snapshot: survey(snapshot, counter, keys), PRIMARY)
+
+
+async def _report(database: "Database", counter: "Counter", surveyed: "Survey", repair_found: bool) -> CounterReport:
+    from libs.data.errors import TallyError
+    from libs.data.verification import repair
+
     discrepancies = []
     for key, found in surveyed.discrepancies.items():
         discrepancy = Discrepancy(resource_id=counter.resource_id(key), counter=found.counter, counted=found.counted)

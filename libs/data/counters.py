@@ -163,22 +163,6 @@ class Counter:
         )
 
     @property
-    def repair_sql(self) -> str:
-        """Sets the counter of one key (`$1…`) to the last parameter, as a new version of the aggregate."""
-        value = len(self.key_columns) + 1
-        aggregate, key = self.aggregate.name, self.aggregate.key
-        if self.table:
-            names = ", ".join(self.key_columns)
-            keys = ", ".join(f"${n}" for n in range(1, value))
-            return (
-                f"WITH renewed AS (UPDATE {aggregate} SET version = version + 1 WHERE {key} = $1) "
-                f"INSERT INTO {self.table} ({names}, {self.column}) VALUES ({keys}, ${value}::bigint) "
-                f"ON CONFLICT ({names}) DO UPDATE SET {self.column} = EXCLUDED.{self.column}"
-            )
-        rank = f", {self.rank_column} = operations.rank_of(${value}::bigint)" if self.rank_column else ""
-        return f"UPDATE {aggregate} SET {self.column} = ${value}::bigint, version = version + 1{rank} WHERE {key} = $1"
-
-    @property
     def top_sql(self) -> str:
         """The `$1` listed resources with the highest values, highest first: key, value, version.
 
@@ -217,6 +201,29 @@ def aggregate_update_sql(table: Table, counters: Sequence[Counter], first_parame
         f"UPDATE {table.name} AS t SET {', '.join(sets)} "
         f"FROM unnest(${first_parameter}::{table.key_type}[], {deltas}) AS d(key, {names}) "
         f"WHERE t.{table.key} = d.key RETURNING 1"
+    )
+
+
+def aggregate_repair_sql(counters: Sequence[Counter]) -> str:
+    """Sets several counters of the aggregate `$1` to the parameters that follow, as a new version of it."""
+    table = counters[0].aggregate
+    sets = ["version = version + 1"]
+    for n, counter in enumerate(counters, start=2):
+        sets.append(f"{counter.column} = ${n}::bigint")
+        if counter.rank_column:
+            sets.append(f"{counter.rank_column} = operations.rank_of(${n}::bigint)")
+    return f"UPDATE {table.name} SET {', '.join(sets)} WHERE {table.key} = $1"
+
+
+def breakdown_repair_sql(counter: Counter) -> str:
+    """Sets a counter with a table of its own, of one key (`$1…`), to the last parameter, as a new version of the aggregate."""
+    names = ", ".join(counter.key_columns)
+    value = len(counter.key_columns) + 1
+    keys = ", ".join(f"${n}" for n in range(1, value))
+    return (
+        f"WITH renewed AS (UPDATE {counter.aggregate.name} SET version = version + 1 WHERE {counter.aggregate.key} = $1) "
+        f"INSERT INTO {counter.table} ({names}, {counter.column}) VALUES ({keys}, ${value}::bigint) "
+        f"ON CONFLICT ({names}) DO UPDATE SET {counter.column} = EXCLUDED.{counter.column}"
     )
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from libs.data.counters import Counter, Key
+from libs.data.catalog import COUNTERS
+from libs.data.counters import Counter, Key, aggregate_repair_sql, breakdown_repair_sql
 from libs.data.errors import NotFound
 from libs.data.events import Event
 from libs.data.tables import AggregateId
@@ -77,6 +78,8 @@ INSERT INTO operations.counter_repairs (counter, resource_id, counter_value, cou
 async def repair(tx: Transaction, counter: Counter, key: Key) -> Verification:
     """Sets a wrong counter to what the rows say, under the aggregate's lock, with an audit row and an event.
 
+    With it, every other wrong counter of the aggregate's row: a CHECK may bind them to each other.
+
     Returns:
         What was found before; nothing was written if it was consistent.
     """
@@ -84,16 +87,33 @@ async def repair(tx: Transaction, counter: Counter, key: Key) -> Verification:
     if key[0] not in locked:
         raise NotFound(f"there is no {counter.resource} {counter.resource_id(key)}")
     found = await verify(tx, counter, key)
-    if not found.consistent:
-        await tx.execute(counter.repair_sql, *key, found.counted)
-        await tx.execute(AUDIT, counter.name, counter.resource_id(key), found.counter, found.counted)
+    if found.consistent:
+        return found
+    wrong = {counter: found}
+    if counter.breakdown:
+        await tx.execute(breakdown_repair_sql(counter), *key, found.counted)
+    else:
+        for other in _others_of_the_row(counter):
+            if not (of_other := await verify(tx, other, key)).consistent:
+                wrong[other] = of_other
+        await tx.execute(aggregate_repair_sql(list(wrong)), *key, *(each.counted for each in wrong.values()))
+    for each, difference in wrong.items():
+        await tx.execute(AUDIT, each.name, each.resource_id(key), difference.counter, difference.counted)
         payload = {
             "severity": "MEDIUM",
-            "counter": counter.name,
-            "counter_value": found.counter,
-            "counted_value": found.counted,
-            "counters": {counter.name: {counter.resource_id(key): found.counted}},
+            "counter": each.name,
+            "counter_value": difference.counter,
+            "counted_value": difference.counted,
+            "counters": {each.name: {each.resource_id(key): difference.counted}},
         }
-        kind = f"{counter.aggregate.aggregate}.counter_repaired"
+        kind = f"{each.aggregate.aggregate}.counter_repaired"
         tx.emit([Event(kind, key[0], locked.next_version(key[0]), payload)])
     return found
+
+
+def _others_of_the_row(counter: Counter) -> list[Counter]:
+    return [
+        other
+        for other in COUNTERS.values()
+        if other is not counter and other.aggregate is counter.aggregate and other.counts and not other.breakdown
+    ]
