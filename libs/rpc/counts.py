@@ -1,13 +1,12 @@
 """Consistency and Count between messages and what `libs.data` knows, for every service that answers counts."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from tally.common.v1 import count_pb2
 
 from libs.data.commit_tokens import CommitToken
 from libs.data.consistency import ANY, Consistency
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from libs.rpc.times import split_time
 
 
 def to_consistency(message: count_pb2.Consistency) -> Consistency:
@@ -31,9 +30,3 @@ def to_count(
     age = max(0, int(age_seconds * 1e9))
     count.age.seconds, count.age.nanos = divmod(age, 1_000_000_000)
     return count
-
-
-def split_time(time: datetime) -> tuple[int, int]:
-    """Whole seconds since 1970 and microseconds, without passing through a float."""
-    since = time - EPOCH
-    return since.days * 86_400 + since.seconds, since.microseconds

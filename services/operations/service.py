@@ -1,12 +1,10 @@
 """The RPCs of `tally.operations.v1.OperationsService`."""
 
 import asyncio
-from datetime import datetime
 from typing import Any
 
 import grpc.aio
 import structlog
-from google.protobuf.timestamp_pb2 import Timestamp
 from tally.operations.v1 import operations_pb2 as resources
 from tally.operations.v1 import operations_service_pb2 as messages
 from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceServicer
@@ -17,7 +15,7 @@ from libs.data.errors import DatabaseUnavailable, DeadlineExceeded, ResourceExha
 from libs.data.ids import parse_id
 from libs.data.requests import first_answer
 from libs.data.revision import newest_revision
-from libs.rpc.counts import split_time
+from libs.rpc.times import to_timestamp
 from services.operations import store
 from services.operations.halting import writes_ended
 
@@ -73,10 +71,5 @@ def _to_halt_state(state: store.HaltState) -> resources.HaltState:
         halted=state.halted,
         reason=state.reason,
         actor=state.actor,
-        changed_time=_to_timestamp(state.changed_time) if state.changed_time else None,
+        changed_time=to_timestamp(state.changed_time) if state.changed_time else None,
     )
-
-
-def _to_timestamp(time: datetime) -> Timestamp:
-    seconds, microseconds = split_time(time)
-    return Timestamp(seconds=seconds, nanos=microseconds * 1000)

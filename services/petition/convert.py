@@ -1,9 +1,7 @@
 """Messages to commands, and what came of them back to messages."""
 
-from datetime import UTC, datetime
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from tally.common.v1 import count_pb2
 from tally.petition.v1 import petition_pb2 as resources
 from tally.petition.v1 import petition_service_pb2 as messages
@@ -12,8 +10,9 @@ from libs.data.database import Committed
 from libs.data.errors import FieldViolation, InvalidInput, TallyError
 from libs.data.ids import parse_id
 from libs.data.requests import Replay, first_answer
-from libs.rpc.counts import split_time, to_count
+from libs.rpc.counts import to_count
 from libs.rpc.status import to_proto
+from libs.rpc.times import split_time, to_datetime, to_timestamp
 from services.petition import model
 from services.petition.store_reads import CountRead
 
@@ -157,26 +156,10 @@ def to_region_counts(regions: list[tuple[str, int]]) -> list[resources.RegionCou
     return [resources.RegionCount(region_code=code, co_signer_count=n) for code, n in regions]
 
 
-def to_timestamp(time: datetime) -> Timestamp:
-    seconds, microseconds = split_time(time)
-    return Timestamp(seconds=seconds, nanos=microseconds * 1000)
-
-
 def _to_window(window: messages.TimeWindow) -> model.TimeWindow:
-    times = {"start_time": window.start_time, "end_time": window.end_time}
-    bad = [
-        FieldViolation(f"signed_window.{name}", "must be a time between the years 1 and 9999")
-        for name, timestamp in times.items()
-        if not _is_time(timestamp)
-    ]
-    if bad:
-        raise InvalidInput(bad)
-    return model.TimeWindow(*(timestamp.ToDatetime(tzinfo=UTC) for timestamp in times.values()))
-
-
-def _is_time(timestamp: Timestamp) -> bool:
-    try:
-        timestamp.ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return False
-    return True
+    start, end = to_datetime(window.start_time), to_datetime(window.end_time)
+    if start is None or end is None:
+        times = {"start_time": start, "end_time": end}
+        text = "must be a time between the years 1 and 9999"
+        raise InvalidInput([FieldViolation(f"signed_window.{name}", text) for name, time in times.items() if not time])
+    return model.TimeWindow(start, end)
