@@ -58,7 +58,7 @@ class Consistency(_message.Message):
     PRIMARY_FIELD_NUMBER: _builtins.int
     at_least: _builtins.str
     """The value must reflect the commit this token stands for (read your own writes): the `commit_token` of any
-    write's answer. The call waits for it, up to its deadline.
+    write's answer. What has not heard of it yet asks the primary.
     """
     primary: _builtins.bool
     """Ask the primary database, whatever is cached."""

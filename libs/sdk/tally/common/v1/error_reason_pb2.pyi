@@ -70,6 +70,42 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: there is no counter of this name; `ListCounters` lists them."""
     ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 201
     """NOT_FOUND: there is no resource of this id to count for."""
+    ERROR_REASON_COUPON_NOT_FOUND: _ErrorReason.ValueType  # 300
+    """NOT_FOUND: there is no such coupon."""
+    ERROR_REASON_COUPON_EXISTS: _ErrorReason.ValueType  # 301
+    """ALREADY_EXISTS: there is a coupon of this name."""
+    ERROR_REASON_OUT_OF_STOCK: _ErrorReason.ValueType  # 302
+    """FAILED_PRECONDITION: nothing, or not enough, is left."""
+    ERROR_REASON_ALREADY_CLAIMED: _ErrorReason.ValueType  # 303
+    """ALREADY_EXISTS: the user has claimed this; the metadata says what and when."""
+    ERROR_REASON_TOO_MUCH_STOCK: _ErrorReason.ValueType  # 304
+    """FAILED_PRECONDITION: a coupon's stock may be 2,147,483,647 in all."""
+    ERROR_REASON_ALREADY_WAITING: _ErrorReason.ValueType  # 305
+    """ALREADY_EXISTS: the user waits for this coupon; the metadata says in which place."""
+    ERROR_REASON_WAITLIST_FULL: _ErrorReason.ValueType  # 306
+    """RESOURCE_EXHAUSTED: as many people wait for this coupon as may."""
+    ERROR_REASON_FOOD_POST_NOT_FOUND: _ErrorReason.ValueType  # 310
+    """NOT_FOUND: there is no such food post."""
+    ERROR_REASON_FOOD_POST_CLOSED: _ErrorReason.ValueType  # 311
+    """FAILED_PRECONDITION: the food post was closed by its giver."""
+    ERROR_REASON_OWN_FOOD_POST: _ErrorReason.ValueType  # 312
+    """FAILED_PRECONDITION: nobody claims what they give themselves."""
+    ERROR_REASON_EXCHANGE_NOT_FOUND: _ErrorReason.ValueType  # 313
+    """NOT_FOUND: there is no such exchange."""
+    ERROR_REASON_NOT_A_PARTY: _ErrorReason.ValueType  # 314
+    """PERMISSION_DENIED: only those who give or receive may do this."""
+    ERROR_REASON_HOLD_EXPIRED: _ErrorReason.ValueType  # 315
+    """FAILED_PRECONDITION: the hold was not confirmed in time; the portions went back."""
+    ERROR_REASON_EXCHANGE_NOT_PENDING: _ErrorReason.ValueType  # 316
+    """FAILED_PRECONDITION: only a pending exchange can be confirmed."""
+    ERROR_REASON_EXCHANGE_NOT_CONFIRMED: _ErrorReason.ValueType  # 317
+    """FAILED_PRECONDITION: only a confirmed exchange can be completed."""
+    ERROR_REASON_EXCHANGE_NOT_COMPLETED: _ErrorReason.ValueType  # 318
+    """FAILED_PRECONDITION: only a completed exchange can be rated."""
+    ERROR_REASON_EXCHANGE_ENDED: _ErrorReason.ValueType  # 319
+    """FAILED_PRECONDITION: the exchange was completed or cancelled before."""
+    ERROR_REASON_ALREADY_RATED: _ErrorReason.ValueType  # 320
+    """ALREADY_EXISTS: this side has rated the exchange; the metadata says how."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for machines: the `reason` of the `google.rpc.ErrorInfo` (domain `tally`) that every error
@@ -124,4 +160,40 @@ ERROR_REASON_COUNTER_NOT_FOUND: ErrorReason.ValueType  # 200
 """NOT_FOUND: there is no counter of this name; `ListCounters` lists them."""
 ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 201
 """NOT_FOUND: there is no resource of this id to count for."""
+ERROR_REASON_COUPON_NOT_FOUND: ErrorReason.ValueType  # 300
+"""NOT_FOUND: there is no such coupon."""
+ERROR_REASON_COUPON_EXISTS: ErrorReason.ValueType  # 301
+"""ALREADY_EXISTS: there is a coupon of this name."""
+ERROR_REASON_OUT_OF_STOCK: ErrorReason.ValueType  # 302
+"""FAILED_PRECONDITION: nothing, or not enough, is left."""
+ERROR_REASON_ALREADY_CLAIMED: ErrorReason.ValueType  # 303
+"""ALREADY_EXISTS: the user has claimed this; the metadata says what and when."""
+ERROR_REASON_TOO_MUCH_STOCK: ErrorReason.ValueType  # 304
+"""FAILED_PRECONDITION: a coupon's stock may be 2,147,483,647 in all."""
+ERROR_REASON_ALREADY_WAITING: ErrorReason.ValueType  # 305
+"""ALREADY_EXISTS: the user waits for this coupon; the metadata says in which place."""
+ERROR_REASON_WAITLIST_FULL: ErrorReason.ValueType  # 306
+"""RESOURCE_EXHAUSTED: as many people wait for this coupon as may."""
+ERROR_REASON_FOOD_POST_NOT_FOUND: ErrorReason.ValueType  # 310
+"""NOT_FOUND: there is no such food post."""
+ERROR_REASON_FOOD_POST_CLOSED: ErrorReason.ValueType  # 311
+"""FAILED_PRECONDITION: the food post was closed by its giver."""
+ERROR_REASON_OWN_FOOD_POST: ErrorReason.ValueType  # 312
+"""FAILED_PRECONDITION: nobody claims what they give themselves."""
+ERROR_REASON_EXCHANGE_NOT_FOUND: ErrorReason.ValueType  # 313
+"""NOT_FOUND: there is no such exchange."""
+ERROR_REASON_NOT_A_PARTY: ErrorReason.ValueType  # 314
+"""PERMISSION_DENIED: only those who give or receive may do this."""
+ERROR_REASON_HOLD_EXPIRED: ErrorReason.ValueType  # 315
+"""FAILED_PRECONDITION: the hold was not confirmed in time; the portions went back."""
+ERROR_REASON_EXCHANGE_NOT_PENDING: ErrorReason.ValueType  # 316
+"""FAILED_PRECONDITION: only a pending exchange can be confirmed."""
+ERROR_REASON_EXCHANGE_NOT_CONFIRMED: ErrorReason.ValueType  # 317
+"""FAILED_PRECONDITION: only a confirmed exchange can be completed."""
+ERROR_REASON_EXCHANGE_NOT_COMPLETED: ErrorReason.ValueType  # 318
+"""FAILED_PRECONDITION: only a completed exchange can be rated."""
+ERROR_REASON_EXCHANGE_ENDED: ErrorReason.ValueType  # 319
+"""FAILED_PRECONDITION: the exchange was completed or cancelled before."""
+ERROR_REASON_ALREADY_RATED: ErrorReason.ValueType  # 320
+"""ALREADY_EXISTS: this side has rated the exchange; the metadata says how."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
