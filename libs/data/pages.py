@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -20,7 +21,7 @@ def encode_page_token(listing: str, *key: Any) -> str:
     return base64.urlsafe_b64encode(orjson.dumps([listing, *key])).decode().rstrip("=")
 
 
-def decode_page_token(token: str, listing: str, *types: type) -> list[Any] | None:
+def decode_page_token(token: str, listing: str, *types: Callable[[Any], Any]) -> list[Any] | None:
     """The sort key in a token of this listing; None for the first page.
 
     Args:
@@ -41,7 +42,7 @@ def decode_page_token(token: str, listing: str, *types: type) -> list[Any] | Non
         raise InvalidInput([violation], reason="INVALID_PAGE_TOKEN") from None
 
 
-def _part(make: type, part: Any) -> Any:
+def _part(make: Callable[[Any], Any], part: Any) -> Any:
     if make is int and not (isinstance(part, int) and -(2**31) <= part < 2**31):
         raise ValueError(part)
     return make(part)
