@@ -1,0 +1,1 @@
+"""Coupons, their claims and their waitlists."""

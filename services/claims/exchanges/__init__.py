@@ -1,0 +1,1 @@
+"""Food posts, the exchanges that come of them, and ratings."""
