@@ -1,16 +1,13 @@
 """A good request of every RPC, for tests that make one thing about it bad."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from tally.petition.v1 import petition_service_pb2 as messages
 
-from tests.servers import refused
 from tests.services.petition.people import Petitions, a_petition, a_signature, new_uuid
-from tests.stored import Connection, everything
 
 
 @dataclass(frozen=True)
@@ -65,16 +62,3 @@ READS: dict[str, Callable[[World], Message]] = {
     "ListEscalations": lambda world: messages.ListEscalationsRequest(petition_id=world.petition_id),
     "VerifyCoSignerCount": lambda world: messages.VerifyCoSignerCountRequest(petition_id=world.petition_id),
 }
-
-
-def call(petitions: Petitions, rpc: str, request: Message) -> Awaitable[Any]:
-    answer: Awaitable[Any] = getattr(petitions.stub, rpc)(request)
-    return answer
-
-
-async def is_refused_naming(petitions: Petitions, db: Connection, rpc: str, request: Any, *fields: str) -> None:
-    """Fails unless the call is refused for exactly these fields, with nothing stored."""
-    before = await everything(db)
-    answer = await refused(call(petitions, rpc.partition(" ")[0], request))
-    assert (*answer.said, answer.fields) == ("INVALID_ARGUMENT", "INVALID_FIELDS", list(fields))
-    assert await everything(db) == before

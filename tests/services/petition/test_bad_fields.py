@@ -8,24 +8,14 @@ from google.protobuf.duration_pb2 import Duration
 from tally.common.v1 import count_pb2
 from tally.petition.v1 import petition_service_pb2 as messages
 
+from tests.bad_fields import BLANK, CONTROL, LINE_BREAKS, NOT_A_UUID, call, is_refused_naming, with_field
 from tests.servers import refused
-from tests.services.petition.calls import READS, WRITES, a_world, an_invalidation_by_time, call, is_refused_naming
+from tests.services.petition.calls import READS, WRITES, a_world, an_invalidation_by_time
 from tests.services.petition.people import Petitions, a_petition, new_uuid
 from tests.stored import Connection, everything
 
 ALL = WRITES | READS | {"InvalidateCoSigns by time": an_invalidation_by_time}
 
-NOT_A_UUID = {
-    "empty": "",
-    "a word": "petition",
-    "too short": "11111111-1111-4111-8111-11111111111",
-    "too long": "11111111-1111-4111-8111-1111111111111",
-    "not hexadecimal": "11111111-1111-4111-8111-11111111111g",
-    "without dashes": "11111111111141118111111111111111",
-    "in braces": "{11111111-1111-4111-8111-111111111111}",
-    "with a line break": "11111111-1111-4111-8111-111111111111\n",
-    "SQL": "'; DROP TABLE petition.co_signs; --",
-}
 UUID_FIELDS = {
     "CreatePetition": ["petition.submitter_id", "request_id"],
     "GetPetition": ["petition_id"],
@@ -39,16 +29,6 @@ UUID_FIELDS = {
     "ListEscalations": ["petition_id"],
     "VerifyCoSignerCount": ["petition_id"],
 }
-
-BLANK = {
-    "empty": "",
-    "blank": " ",
-    "blanks": "   ",
-    "only no-break spaces": "\u00a0\u00a0",
-    "only wide spaces": "\u3000",
-}
-CONTROL = {"NUL": "a\x00b", "escape": "a\x1bb", "delete": "a\x7fb", "a bell at the end": "a\x07"}
-LINE_BREAKS = {"a line break": "a\nb", "a carriage return": "a\rb", "a tab": "a\tb", "a line break at the end": "a\n"}
 
 # RPC, field, values that are refused, values that are taken.
 TEXTS: list[tuple[str, str, dict[str, str], dict[str, str]]] = [
@@ -100,22 +80,6 @@ TEXTS: list[tuple[str, str, dict[str, str], dict[str, str]]] = [
         {"1 character": "x", "500 characters": "x" * 500, "SQL": "'; DROP TABLE petition.co_signs; --"},
     ),
 ]
-
-
-def with_field(request: Any, path: str, value: Any) -> Any:
-    """The request with the field at a dotted path set; repeated fields are replaced."""
-    *parents, name = path.split(".")
-    message = request
-    for parent in parents:
-        message = getattr(message, parent)
-    if isinstance(value, list):
-        message.ClearField(name)
-        getattr(message, name).extend(value)
-    elif hasattr(value, "DESCRIPTOR"):
-        getattr(message, name).CopyFrom(value)
-    else:
-        setattr(message, name, value)
-    return request
 
 
 @pytest.mark.parametrize(("rpc", "field"), [(rpc, field) for rpc, fields in UUID_FIELDS.items() for field in fields])

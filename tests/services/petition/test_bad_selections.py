@@ -6,7 +6,8 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from tally.petition.v1 import petition_service_pb2 as messages
 
-from tests.services.petition.calls import WRITES, World, a_world, an_invalidation_by_time, is_refused_naming
+from tests.bad_fields import is_refused_naming
+from tests.services.petition.calls import WRITES, World, a_world, an_invalidation_by_time
 from tests.services.petition.people import Petitions, new_uuid
 from tests.stored import Connection
 

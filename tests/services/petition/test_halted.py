@@ -3,8 +3,9 @@
 import pytest
 from tally.petition.v1 import petition_service_pb2 as messages
 
+from tests.bad_fields import call
 from tests.servers import refusal, refused
-from tests.services.petition.calls import READS, WRITES, a_world, call
+from tests.services.petition.calls import READS, WRITES, a_world
 from tests.services.petition.people import Petitions, a_signature
 from tests.stored import Connection, everything, halt, resume
 
