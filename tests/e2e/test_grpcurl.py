@@ -8,11 +8,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor import ServiceDescriptor
+from tally.claims.v1 import coupon_service_pb2, exchange_service_pb2
 from tally.petition.v1 import petition_service_pb2
 
 from libs.rpc.server import serving
 from services.aggregator.__main__ import compose as compose_aggregator
 from services.aggregator.settings import AggregatorSettings
+from services.claims.__main__ import compose as compose_claims
+from services.claims.settings import ClaimsSettings
 from services.operations.__main__ import compose as compose_operations
 from services.operations.settings import OperationsSettings
 from services.petition.__main__ import compose as compose_petition
@@ -21,8 +25,17 @@ from tests.programs import program
 from tests.servers import quick
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "docs/operations.md", "docs/api/petition.md", "docs/api/aggregator.md", "docs/api/operations.md"]
-PETITION, AGGREGATOR, OPERATIONS = "127.0.0.1:50051", "127.0.0.1:50055", "127.0.0.1:50056"
+AREAS = ("petition", "claims", "aggregator", "operations")
+PAGES = ["README.md", "docs/operations.md", *(f"docs/api/{area}.md" for area in AREAS)]
+PETITION, CLAIMS, AGGREGATOR, OPERATIONS = "127.0.0.1:50051", "127.0.0.1:50053", "127.0.0.1:50055", "127.0.0.1:50056"
+# Where each service is, with one of its methods.
+SERVICES = [
+    (PETITION, "tally.petition.v1.PetitionService", "CoSign"),
+    (CLAIMS, "tally.claims.v1.CouponService", "ClaimCoupon"),
+    (CLAIMS, "tally.claims.v1.ExchangeService", "ClaimFood"),
+    (AGGREGATOR, "tally.aggregator.v1.AggregatorService", "GetCounter"),
+    (OPERATIONS, "tally.operations.v1.OperationsService", "Halt"),
+]
 SHELL_BLOCK = re.compile(r"^```(?:sh)?\n((?:(?!```).*\n)*)```$", re.MULTILINE)
 MARK = "──"
 
@@ -37,10 +50,12 @@ async def addresses(database_url: str) -> AsyncIterator[dict[str, str]]:
     """Where each address of the documents is served in this test."""
     async with contextlib.AsyncExitStack() as services:
         petition = quick(PetitionSettings, database_url, "tally_petition", default_deadline_seconds=30.0)
+        claims = quick(ClaimsSettings, database_url, "tally_claims", default_deadline_seconds=30.0)
         aggregator = quick(AggregatorSettings, database_url, "tally_aggregator", default_deadline_seconds=30.0)
         operations = quick(OperationsSettings, database_url, "tally_operations", default_deadline_seconds=30.0)
         yield {
             PETITION: (await services.enter_async_context(serving("petition", petition, compose_petition))).address,
+            CLAIMS: (await services.enter_async_context(serving("claims", claims, compose_claims))).address,
             AGGREGATOR: (
                 await services.enter_async_context(serving("aggregator", aggregator, compose_aggregator))
             ).address,
@@ -98,27 +113,27 @@ def without_other_commands(block: str) -> str:
 
 def test_every_page_has_lines_to_run() -> None:
     """A page whose blocks are no longer recognised would pass with nothing run."""
-    rpcs = petition_service_pb2.DESCRIPTOR.services_by_name["PetitionService"].methods_by_name
-    lines = "\n".join(shell_blocks("docs/api/petition.md"))
-    assert [rpc for rpc in rpcs if f"PetitionService/{rpc}" not in lines] == []
+    for page, file in (
+        ("docs/api/petition.md", petition_service_pb2),
+        ("docs/api/claims.md", coupon_service_pb2),
+        ("docs/api/claims.md", exchange_service_pb2),
+    ):
+        lines = "\n".join(shell_blocks(page))
+        service: ServiceDescriptor
+        (service,) = file.DESCRIPTOR.services_by_name.values()
+        assert [rpc for rpc in service.methods_by_name if f"{service.full_name}/{rpc}" not in lines] == []
     assert all(shell_blocks(page) for page in PAGES)
 
 
-@pytest.mark.parametrize(
-    ("address", "service", "method"),
-    [
-        (PETITION, "tally.petition.v1.PetitionService", "CoSign"),
-        (AGGREGATOR, "tally.aggregator.v1.AggregatorService", "GetCounter"),
-        (OPERATIONS, "tally.operations.v1.OperationsService", "Halt"),
-    ],
-)
+@pytest.mark.parametrize(("address", "service", "method"), SERVICES)
 async def test_each_service_describes_itself(
     grpcurl: Path, addresses: dict[str, str], address: str, service: str, method: str
 ) -> None:
     status, listed = await run(f"grpcurl -plaintext {address} list", grpcurl, addresses)
     assert (status, set(listed.split())) == (
         0,
-        {service, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"},
+        {each for place, each, _ in SERVICES if place == address}
+        | {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"},
     )
     status, described = await run(f"grpcurl -plaintext {address} describe {service}.{method}", grpcurl, addresses)
     assert status == 0 and f"rpc {method} (" in described, described
