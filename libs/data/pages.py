@@ -25,7 +25,8 @@ def decode_page_token(token: str, listing: str, *types: Callable[[Any], Any]) ->
     """The sort key in a token of this listing; None for the first page.
 
     Args:
-        types: of the key's parts: `int` for what a Postgres integer holds, else what makes its value from the token's JSON.
+        types: of the key's parts: `int` for what a Postgres integer holds, `str` for what its text does, else what makes its
+            value from the token's JSON.
 
     Raises:
         InvalidInput: not a token of this listing.
@@ -43,6 +44,8 @@ def decode_page_token(token: str, listing: str, *types: Callable[[Any], Any]) ->
 
 
 def _part(make: Callable[[Any], Any], part: Any) -> Any:
-    if make is int and not (isinstance(part, int) and -(2**31) <= part < 2**31):
+    if make is int and not (type(part) is int and -(2**31) <= part < 2**31):
+        raise ValueError(part)
+    if make is str and not (isinstance(part, str) and "\0" not in part):
         raise ValueError(part)
     return make(part)
