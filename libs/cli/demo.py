@@ -1,7 +1,8 @@
-"""`tally demo`: thousands of people sign, repeat, race, withdraw; then every count is compared with its rows."""
+"""`tally demo`: thousands sign, race, withdraw, buy and share; then every count is compared with its rows."""
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from libs.cli.output import Json, console, errors, print_json
-from libs.cli.scenario.comparison import Comparison
+from libs.cli.scenario.comparison import Comparison, GoodsComparison
 from libs.cli.stack import ensure_running
 from libs.devstack.errors import DevstackError
 from libs.devstack.settings import StackSettings
@@ -31,6 +32,7 @@ class ActReport(BaseModel):
     duplicates: int
     replayed: int
     withdrawn: int
+    refused: int
     failures: dict[str, int]
     seconds: float
     p50_ms: float
@@ -42,13 +44,15 @@ class DemoReport(BaseModel):
 
     acts: list[ActReport]
     petitions: list[Comparison]
+    goods: list[GoodsComparison]
     seconds: float
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic documents it so
     @property
     def agreed(self) -> bool:
         """No call failed, and every count is the same by every account."""
-        return not any(act.failures for act in self.acts) and not any(p.disagreements for p in self.petitions)
+        compared: list[Comparison | GoodsComparison] = [*self.petitions, *self.goods]
+        return not any(act.failures for act in self.acts) and not any(c.disagreements for c in compared)
 
 
 def register(app: typer.Typer) -> None:
@@ -80,20 +84,25 @@ async def play(status: StackStatus, signers: int, callers: int, seed: int) -> De
     """Plays every act, then compares."""
     import grpc.aio
 
+    from libs.cli.scenario import market as scenario_market
     from libs.cli.scenario import play as scenario
+    from libs.cli.scenario.acting import Advance
     from libs.cli.scenario.checks import Checks
+    from libs.cli.scenario.market_checks import MarketChecks
 
     start = time.monotonic()
     columns = (TextColumn("{task.description:28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     async with (
         grpc.aio.insecure_channel(status.services["petition"].address) as petition,
+        grpc.aio.insecure_channel(status.services["claims"].address) as claims,
         grpc.aio.insecure_channel(status.services["aggregator"].address) as aggregator,
     ):
         played = scenario.Play(petition, callers, seed)
-        checks = Checks(petition, aggregator)
+        market = scenario_market.Market(claims, played.ledger, seed)
+        checks, market_checks = Checks(petition, aggregator), MarketChecks(claims, aggregator)
         with Progress(*columns, console=errors, disable=not errors.is_terminal) as bars:
 
-            def bar(title: str, total: int | None) -> scenario.Advance:
+            def bar(title: str, total: int | None) -> Advance:
                 task = bars.add_task(title, total=total)
                 return lambda done: bars.advance(task, done)
 
@@ -103,14 +112,21 @@ async def play(status: StackStatus, signers: int, callers: int, seed: int) -> De
             await played.batches(bar("batches", scenario.BATCHES * scenario.BATCH))
             await played.stream(bar("a stream", scenario.STREAMED))
             await played.withdraw(bar("withdraw and come back", scenario.WITHDRAWALS + scenario.RETURNING))
+            await market.flash_sale(bar("a flash sale", scenario_market.BUYERS))
+            await market.restock(bar("wait for more", None))
+            await market.share_food(bar("share food", None))
             advance = bar("compare every count", len(played.ledger.petitions))
             compared = []
             for signed in played.ledger.petitions:
                 compared.append(await checks.compare(signed))
                 advance(1)
+            assert played.ledger.sale is not None
+            assert played.ledger.meal is not None
+            goods = await market_checks.sale(played.ledger.sale) + await market_checks.meal(played.ledger.meal)
     return DemoReport(
         acts=[_act(act) for act in played.ledger.acts],
         petitions=compared,
+        goods=goods,
         seconds=time.monotonic() - start,
     )
 
@@ -123,6 +139,7 @@ def _act(act: "Act") -> ActReport:
         duplicates=act.duplicates,
         replayed=act.replayed,
         withdrawn=act.withdrawn,
+        refused=act.refused,
         failures=dict(act.failures),
         seconds=act.seconds,
         p50_ms=act.percentile_ms(0.50),
@@ -134,9 +151,14 @@ def _show(report: DemoReport) -> None:
     console.print(_acts(report))
     console.print()
     console.print(_petitions(report))
+    console.print()
+    console.print(_goods(report))
     for petition in report.petitions:
         for text in petition.disagreements:
             console.print(f"[red]{petition.title}[/]: {text}; {petition.answered} stand by the answers")
+    for goods in report.goods:
+        for text in goods.disagreements:
+            console.print(f"[red]{goods.what}[/]: {text}; {goods.answered} by the answers")
     for act in report.acts:
         for reason, count in act.failures.items():
             console.print(f"[red]{act.name}[/]: {count} x {reason}")
@@ -145,12 +167,13 @@ def _show(report: DemoReport) -> None:
 
 
 def _acts(report: DemoReport) -> Table:
-    names = ("sent", "accepted", "duplicates", "replayed", "withdrawn", "failed", "p50 ms", "p99 ms")
+    names = ("sent", "accepted", "duplicates", "replayed", "withdrawn", "sold out", "failed", "p50 ms", "p99 ms")
     table = Table("", *names, box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     for act in report.acts:
-        counts = (act.sent, act.accepted, act.duplicates, act.replayed, act.withdrawn, sum(act.failures.values()))
+        became = (act.accepted, act.duplicates, act.replayed, act.withdrawn, act.refused, sum(act.failures.values()))
+        counts = (act.sent, *became)
         latencies = (f"{act.p50_ms:.1f}", f"{act.p99_ms:.1f}") if act.p50_ms else ("", "")
         table.add_row(act.name, *(f"{n:,}" if n else "" for n in counts), *latencies)
     return table
@@ -170,6 +193,16 @@ def _petitions(report: DemoReport) -> Table:
     return table
 
 
+def _goods(report: DemoReport) -> Table:
+    table = Table("limited goods", "answers", "aggregator", "counter", "rows", "", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for goods in report.goods:
+        counts = (goods.answered, goods.aggregator, goods.counter, goods.rows)
+        table.add_row(goods.what, *(f"{n:,}" for n in counts), _agrees([goods]))
+    return table
+
+
 def _counts(petitions: list[Comparison]) -> list[str]:
     fields = (
         *("answered", "aggregator", "counter", "rows"),
@@ -178,5 +211,5 @@ def _counts(petitions: list[Comparison]) -> list[str]:
     return [f"{sum(getattr(petition, name) for petition in petitions):,}" for name in fields]
 
 
-def _agrees(petitions: list[Comparison]) -> str:
-    return "[red]differs[/]" if any(petition.disagreements for petition in petitions) else "[green]agrees[/]"
+def _agrees(compared: Sequence[Comparison | GoodsComparison]) -> str:
+    return "[red]differs[/]" if any(comparison.disagreements for comparison in compared) else "[green]agrees[/]"

@@ -1,4 +1,4 @@
-"""`tally load`: very many co-signs of one petition, from several client processes, through real sockets."""
+"""`tally load`: very many calls about one petition or coupon, from several client processes, through real sockets."""
 
 import time
 from typing import Annotated
@@ -56,6 +56,10 @@ def load(
     signers: Annotated[
         int, typer.Option(min=0, help="Instead: sign a petition so many times, then compare it with an empty one.")
     ] = 0,
+    claims: Annotated[
+        bool,
+        typer.Option("--claims", help="Instead: so many buyers of a coupon there is one of for every second buyer."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Sign one petition very many times and check that every signature is there. Starts the stack if needed.
@@ -68,6 +72,8 @@ def load(
     try:
         if signers:
             _load_by_size(settings, signers, callers, processes, as_json)
+        elif claims:
+            _load_claims(settings, count, callers, processes, as_json)
         else:
             report = run_load(settings, count, callers, processes, batch)
             print_json(report) if as_json else _show(report)
@@ -142,6 +148,14 @@ def _show(report: LoadReport) -> None:
         table.add_row(name, value)
     console.print(table)
     console.print("[green]every signature is there, once[/]" if report.complete else "[red]not as it should be[/]")
+
+
+def _load_claims(settings: StackSettings, count: int, callers: int, processes: int, as_json: bool) -> None:
+    from libs.cli.load_claims import run, show
+
+    report = run(ensure_running(settings), count, callers, processes)
+    print_json(report) if as_json else show(report)
+    raise typer.Exit(not report.complete)
 
 
 def _load_by_size(settings: StackSettings, signers: int, callers: int, processes: int, as_json: bool) -> None:

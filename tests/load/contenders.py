@@ -5,7 +5,7 @@ All of them answer the same messages. They print the address they listen on and 
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,11 +17,15 @@ from tally.aggregator.v1.aggregator_service_pb2_grpc import (
     AggregatorServiceServicer,
     add_AggregatorServiceServicer_to_server,
 )
+from tally.claims.v1 import coupon_service_pb2
+from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceServicer, add_CouponServiceServicer_to_server
 from tally.petition.v1 import petition_pb2, petition_service_pb2
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceServicer, add_PetitionServiceServicer_to_server
 
+from libs.data.errors import FailedPrecondition
 from libs.rpc.server import Composition, Registration, run
 from libs.rpc.settings import ServerSettings
+from libs.rpc.status import to_grpc
 
 TEXTBOOK_SCHEMA = """
 CREATE SCHEMA textbook;
@@ -52,6 +56,13 @@ class EmptyCounters(AggregatorServiceServicer):
         return aggregator_service_pb2.GetCounterResponse()
 
 
+class EmptyCoupons(CouponServiceServicer):
+    """The same for coupons."""
+
+    async def ClaimCoupon(self, request: Any, context: Any) -> coupon_service_pb2.ClaimCouponResponse:
+        return coupon_service_pb2.ClaimCouponResponse()
+
+
 class Textbook(PetitionServiceServicer):
     """One transaction a call: lock the row, insert, count, commit."""
 
@@ -78,16 +89,46 @@ class Textbook(PetitionServiceServicer):
         return petition_service_pb2.CoSignResponse(co_sign=co_sign, co_signer_count=count)
 
 
+class TextbookCoupons(CouponServiceServicer):
+    """One transaction a call: lock the row, look at the stock, insert, take one, commit."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def ClaimCoupon(self, request: Any, context: Any) -> coupon_service_pb2.ClaimCouponResponse:
+        name = request.coupon_name
+        async with self._pool.acquire() as connection, connection.transaction():
+            remaining = await connection.fetchval(
+                "SELECT remaining FROM textbook.coupons WHERE name = $1 FOR UPDATE", name
+            )
+            if remaining > 0:
+                await connection.execute(
+                    "INSERT INTO textbook.claims (coupon_name, user_id, request_id) VALUES ($1, $2, $3)",
+                    name,
+                    request.user_id,
+                    request.request_id,
+                )
+                await connection.execute("UPDATE textbook.coupons SET remaining = remaining - 1 WHERE name = $1", name)
+        if remaining == 0:
+            await context.abort_with_status(OUT_OF_STOCK)
+        return coupon_service_pb2.ClaimCouponResponse(remaining_amount=remaining - 1)
+
+
+OUT_OF_STOCK = to_grpc(FailedPrecondition("nothing is left", reason="OUT_OF_STOCK"))
+ADD_TO_SERVER: tuple[tuple[type, Callable[[Any, grpc.aio.Server], None]], ...] = (
+    (PetitionServiceServicer, add_PetitionServiceServicer_to_server),
+    (AggregatorServiceServicer, add_AggregatorServiceServicer_to_server),
+    (CouponServiceServicer, add_CouponServiceServicer_to_server),
+)
+
+
 async def serve_bare(*servicers: Any) -> None:
     """grpc's own asynchronous server, with nothing around the handlers."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     for servicer in servicers:
-        add = (
-            add_PetitionServiceServicer_to_server
-            if isinstance(servicer, PetitionServiceServicer)
-            else add_AggregatorServiceServicer_to_server
-        )
-        add(servicer, server)
+        for kind, add in ADD_TO_SERVER:
+            if isinstance(servicer, kind):
+                add(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(f'{{"event": "serving", "address": "127.0.0.1:{port}"}}', flush=True)
@@ -99,7 +140,7 @@ async def serve_textbook(size: int) -> None:
     async with asyncpg.create_pool(
         os.environ["TALLY_DATABASE_URL"], min_size=size, max_size=size, connection_class=_Connection
     ) as pool:
-        await serve_bare(Textbook(pool))  # type: ignore[abstract]  # one method is measured
+        await serve_bare(Textbook(pool), TextbookCoupons(pool))  # type: ignore[abstract]  # one method is measured
 
 
 class _Connection(asyncpg.Connection):
@@ -117,7 +158,7 @@ async def compose_chain(settings: ServerSettings) -> AsyncIterator[Composition]:
 def main() -> None:
     match sys.argv[1]:
         case "bare":
-            uvloop.run(serve_bare(EmptyPetitions(), EmptyCounters()))  # type: ignore[abstract]
+            uvloop.run(serve_bare(EmptyPetitions(), EmptyCounters(), EmptyCoupons()))  # type: ignore[abstract]
         case "chain":
             run("chain", ServerSettings(), compose_chain)
         case "textbook":

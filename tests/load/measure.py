@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from libs.cli.callers.fleet import Fleet
 from libs.cli.callers.orders import Order, Outcome
+from tests.load.coupons import AMPLE, FEW
 from tests.load.results import Results
 from tests.load.rows import Row
 from tests.load.servers import Server
@@ -15,7 +16,8 @@ _SIGNED = 1_000
 # Calls of a caller before the clock starts; emptied tables are planned for anew, and every row's connections are warm alike.
 _WARM_CALLS = 16
 # Messages made before the clock starts, a second: more than any contender takes.
-_PREPARED = {"CoSign": 12_000, "BatchCoSign": 200}
+_PREPARED = {"CoSign": 12_000, "BatchCoSign": 200, "ClaimCoupon": 12_000, "BatchClaimCoupon": 200}
+_SOLD_OUT = "FAILED_PRECONDITION OUT_OF_STOCK"
 
 
 class Bench:
@@ -52,17 +54,19 @@ class Bench:
             resources=resources,
             callers=row.callers or self._callers,
             batch=row.batch,
-            seconds=self._seconds,
-            prepared=int(_PREPARED.get(row.method, 0) * self._seconds),
+            seconds=0.0 if row.calls else self._seconds,
+            calls=row.calls,
+            prepared=row.calls or int(_PREPARED.get(row.method, 0) * self._seconds),
+            refusals=[_SOLD_OUT] if row.data in ("few", "textbook-few", "sold-out") else [],
         )
-        before, _ = self._exact(row, resources)
-        warm = order.model_copy(
-            update={"seconds": 0.0, "calls": max(_WARM_CALLS * order.callers, len(resources) // row.batch)}
-        )
-        warmed = self._clients.run(warm)
+        before = self._stored(row, resources)[0]
+        calls = max(_WARM_CALLS * order.callers, len(resources) // row.batch)
+        warming = self._others(row) or resources
+        warmed = self._clients.run(order.model_copy(update={"seconds": 0.0, "calls": calls, "resources": warming}))
         outcome = self._clients.run(order)
         self._results.add(row, outcome)
-        self._check(row, resources, before + warmed.items + outcome.items, outcome)
+        acknowledged = before + outcome.items + (warmed.items if warming is resources else 0)
+        self._check(row, resources, acknowledged, outcome)
 
     def _resources(self, row: Row) -> list[str]:
         match row.data:
@@ -78,22 +82,44 @@ class Bench:
                 return [self._stage.signed_petition(_SIGNED)]
             case "full":
                 return self._full
+            case "coupon":
+                return [self._stage.coupons.new(AMPLE)]
+            case "few":
+                return [self._stage.coupons.new(FEW)]
+            case "sold-out":
+                return [self._stage.coupons.sold_out()]
+            case "textbook-coupon":
+                return [self._stage.coupons.textbook(AMPLE)]
+            case "textbook-few":
+                return [self._stage.coupons.textbook(FEW)]
 
-    def _exact(self, row: Row, resources: list[str]) -> tuple[int, int]:
-        if row.contender == "petition" and "CoSign" in row.method:
-            return self._stage.counter_and_rows(resources)
-        return 0, 0
+    def _others(self, row: Row) -> list[str]:
+        """What to warm up with, if what is measured must be untouched."""
+        if row.data == "few":
+            return [self._stage.coupons.new(AMPLE)]
+        if row.data == "textbook-few":
+            return [self._stage.coupons.textbook(AMPLE)]
+        return []
+
+    def _stored(self, row: Row, resources: list[str]) -> tuple[int, ...]:
+        """What was signed or claimed, by every account there is of it."""
+        match row.contender, row.method:
+            case "petition", "CoSign" | "BatchCoSign":
+                return self._stage.counter_and_rows(resources)
+            case "claims", _:
+                return self._stage.coupons.given_out(resources[0])
+            case "textbook" | "tuned", "CoSign":
+                return (self._stage.textbook_counter(resources),)
+            case "textbook", "ClaimCoupon":
+                amount = FEW if row.data == "textbook-few" else AMPLE
+                return self._stage.coupons.textbook_given_out(resources[0], amount)
+            case _:
+                return (0,)
 
     def _check(self, row: Row, resources: list[str], acknowledged: int, outcome: Outcome) -> None:
+        stored = self._stored(row, resources)
+        writes = row.method in ("CoSign", "BatchCoSign", "ClaimCoupon", "BatchClaimCoupon")
         if outcome.failures:
             self._results.problems.append(f"{row.name}: {dict(outcome.failures)}")
-        elif row.method in ("CoSign", "BatchCoSign") and row.contender == "petition":
-            counter, counted = self._stage.counter_and_rows(resources)
-            if not counter == counted == acknowledged:
-                self._results.problems.append(
-                    f"{row.name}: counter {counter}, rows {counted}, acknowledged {acknowledged}"
-                )
-        elif row.contender in ("textbook", "tuned"):
-            counter = self._stage.textbook_counter(resources)
-            if counter != acknowledged:
-                self._results.problems.append(f"{row.name}: counter {counter}, acknowledged {acknowledged}")
+        elif writes and row.contender not in ("bare", "chain") and set(stored) != {acknowledged}:
+            self._results.problems.append(f"{row.name}: stored {stored}, acknowledged {acknowledged}")

@@ -5,8 +5,20 @@ from typing import Literal
 
 from libs.cli.callers.orders import Method
 
-Contender = Literal["bare", "chain", "textbook", "tuned", "petition", "aggregator"]
-Data = Literal["none", "hot", "spread", "textbook", "full", "signed"]
+Contender = Literal["bare", "chain", "textbook", "tuned", "petition", "claims", "aggregator"]
+Data = Literal[
+    "none",
+    "hot",
+    "spread",
+    "textbook",
+    "full",
+    "signed",
+    "coupon",
+    "textbook-coupon",
+    "few",
+    "textbook-few",
+    "sold-out",
+]
 Figure = Literal["calls", "items", "p50", "p99"]
 
 
@@ -16,8 +28,10 @@ class Row:
 
     Args:
         data: which petitions the calls are about: `hot` is a new one a round, `spread` a thousand new ones, `signed` a new
-            one with some signatures, `full` the one that was filled before.
+            one with some signatures, `full` the one that was filled before. Or which coupons: `coupon` is a new one with
+            stock for everybody, of `few` there are 50, of `sold-out` none are left.
         callers: concurrent ones; 0 stands for the number on the command line.
+        calls: how many there are in all, instead of as many as fit into the time.
     """
 
     name: str
@@ -27,6 +41,7 @@ class Row:
     data: Data
     callers: int = 0
     batch: int = 1
+    calls: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,13 +83,23 @@ THROUGHPUT = (
     Row("counter", "GetCounter from memory", "aggregator", "GetCounter", "signed"),
     Row("counters", "BatchGetCounters of 500", "aggregator", "BatchGetCounters", "spread", callers=4, batch=500),
 )
+BURST = 500
+CLAIMS = (
+    Row("bare-claim", "bare server, empty ClaimCoupon", "bare", "ClaimCoupon", "none"),
+    Row("textbook-claim", "textbook transaction, hot coupon", "textbook", "ClaimCoupon", "textbook-coupon"),
+    Row("claim", "ClaimCoupon, one coupon", "claims", "ClaimCoupon", "coupon"),
+    Row("claim-batch", "BatchClaimCoupon of 500, one coupon", "claims", "BatchClaimCoupon", "coupon", 4, 500),
+    Row("sold-out", "ClaimCoupon, sold out", "claims", "ClaimCoupon", "sold-out"),
+    Row("textbook-burst", "textbook, 500 at once for 50", "textbook", "ClaimCoupon", "textbook-few", BURST, 1, BURST),
+    Row("burst", "ClaimCoupon, 500 at once for 50", "claims", "ClaimCoupon", "few", BURST, 1, BURST),
+)
 SIZE = (
     Row("sign-empty", "CoSign, petition without signers", "petition", "CoSign", "hot"),
     Row("sign-full", "CoSign, petition with many", "petition", "CoSign", "full"),
     Row("count-empty", "GetCoSignerCount, without signers", "petition", "GetCoSignerCount", "hot"),
     Row("count-full", "GetCoSignerCount, with many", "petition", "GetCoSignerCount", "full"),
 )
-ROWS = {row.name: row for row in (*THROUGHPUT, *SIZE)}
+ROWS = {row.name: row for row in (*THROUGHPUT, *CLAIMS, *SIZE)}
 
 BARS = (
     Bar("chain", "calls", "bare", at_least=0.85),
@@ -87,6 +112,11 @@ BARS = (
     Bar("lone", "p50", "lone-textbook", at_most=1.5),
     Bar("counter", "calls", "bare-counter", at_least=0.85),
     Bar("counters", "items", None, at_least=200_000),
+    Bar("claim", "calls", "bare-claim", at_least=0.60),
+    Bar("claim", "calls", "textbook-claim", at_least=3.5),
+    Bar("sold-out", "calls", "bare-claim", at_least=0.80),
+    # Half the time is twice the calls a second.
+    Bar("burst", "calls", "textbook-burst", at_least=2.0),
     Bar("sign-full", "p99", "sign-empty", at_most=1.3),
     Bar("sign-full", "p99", None, at_most=0.150, aim=True),
     Bar("count-full", "p99", "count-empty", at_most=1.3),

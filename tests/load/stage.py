@@ -15,6 +15,7 @@ from psycopg import sql
 from libs.data.migrate import upgrade
 from libs.devstack.postgres import Cluster, free_port, remove_home
 from tests.load.contenders import TEXTBOOK_SCHEMA
+from tests.load.coupons import TEXTBOOK_COUPONS, Coupons
 
 NEW_PETITIONS = """
 INSERT INTO petition.petition_submissions (petition_id, title, body, petition_type, submitter_id, escalation_thresholds)
@@ -51,6 +52,7 @@ class Stage:
         self.url = url
         self.folder = folder
         self._connection = psycopg.connect(url, autocommit=True)
+        self.coupons = Coupons(self._connection)
 
     def close(self) -> None:
         self._connection.close()
@@ -58,6 +60,7 @@ class Stage:
     def empty(self) -> None:
         """Every table as after the migration, so that no round pays for the ones before it."""
         self._connection.execute(EMPTY)
+        self.coupons.empty()
 
     def petitions(self, count: int) -> list[str]:
         return [row[0] for row in self._connection.execute(NEW_PETITIONS, [count])]
@@ -104,7 +107,7 @@ def stage() -> Iterator[Stage]:
                 url = urllib.parse.urlsplit(server_url)._replace(path=f"/{name}").geturl()
                 upgrade(url)
                 with psycopg.connect(url, autocommit=True) as connection:
-                    connection.execute(TEXTBOOK_SCHEMA.encode())
+                    connection.execute((TEXTBOOK_SCHEMA + TEXTBOOK_COUPONS).encode())
                 with contextlib.closing(Stage(url, folder)) as made:
                     yield made
             finally:

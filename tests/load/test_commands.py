@@ -73,6 +73,11 @@ def test_the_demo_starts_the_stack_and_every_account_agrees(tally: Tally) -> Non
     assert acts["sign"]["replayed"] > 0
     assert acts["race past 250"]["accepted"] == 1_000
     assert acts["withdraw"]["withdrawn"] == 300
+    assert (acts["flash sale: 500 for 50"]["accepted"], acts["flash sale: 500 for 50"]["refused"]) == (50, 450)
+    assert (acts["60 more"]["accepted"], acts["12 for 8 portions"]["refused"]) == (40, 4)
+    answered = {goods["what"]: goods["answered"] for goods in report["goods"]}
+    assert (answered["coupons claimed"], answered["coupons left"]) == (90, 20)
+    assert [answered[f"portions {what}"] for what in ("remaining", "held", "claimed")] == [0, 2, 6]
     race = next(petition for petition in report["petitions"] if petition["reversed_recorded"])
     assert (race["answered"], race["crossed_recorded"], race["reversed_recorded"]) == (760, 4, 1)
 
@@ -82,6 +87,14 @@ def test_the_demo_prints_its_tables_without_a_terminal(tally: Tally) -> None:
     assert done.returncode == 0, done.stderr
     assert "every count equals its rows" in done.stdout
     assert "race past 250, 500, 750" in done.stdout
+
+
+def test_a_load_of_buyers_sells_what_there_is_and_no_more(tally: Tally) -> None:
+    report = tally.answer("load", "--claims", "--count", "2000", "--callers", "200")
+    assert report["complete"] is True
+    assert (report["sent"], report["claimed"], report["out_of_stock"]) == (2_000, 1_000, 1_000)
+    assert (report["counter"], report["counted"], report["remaining"]) == (1_000, 1_000, 0)
+    assert (report["failures"], report["deadlocks"]) == ({}, 0)
 
 
 @pytest.mark.parametrize("batch", ["1", "100"])

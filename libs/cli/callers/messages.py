@@ -10,6 +10,8 @@ import grpc.aio
 from google.protobuf.message import Message
 from tally.aggregator.v1 import aggregator_pb2, aggregator_service_pb2
 from tally.aggregator.v1.aggregator_service_pb2_grpc import AggregatorServiceStub
+from tally.claims.v1 import coupon_service_pb2
+from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 from tally.petition.v1 import petition_service_pb2
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
 
@@ -30,7 +32,7 @@ def random_ids() -> Iterator[str]:
 
 
 def requests(order: Order) -> Iterator[Message]:
-    """The order's requests, without end: every user signs once, and the resources take turns."""
+    """The order's requests, without end: every user signs or claims once, and the resources take turns."""
     ids = random_ids()
     resources = cycle(order.resources)
     match order.method:
@@ -46,6 +48,18 @@ def requests(order: Order) -> Iterator[Message]:
                     for _ in range(order.batch)
                 ]
                 yield petition_service_pb2.BatchCoSignRequest(requests=signatures)
+        case "ClaimCoupon":
+            claim = coupon_service_pb2.ClaimCouponRequest
+            while True:
+                yield claim(coupon_name=next(resources), user_id=next(ids), request_id=next(ids))
+        case "BatchClaimCoupon":
+            claim = coupon_service_pb2.ClaimCouponRequest
+            while True:
+                claims = [
+                    claim(coupon_name=next(resources), user_id=next(ids), request_id=next(ids))
+                    for _ in range(order.batch)
+                ]
+                yield coupon_service_pb2.BatchClaimCouponRequest(requests=claims)
         case "GetCoSignerCount":
             yield from cycle([petition_service_pb2.GetCoSignerCountRequest(petition_id=r) for r in order.resources])
         case "GetCounter":
@@ -69,6 +83,10 @@ def _petition(method: str) -> Callable[[grpc.aio.Channel], Any]:
     return lambda channel: getattr(PetitionServiceStub(channel), method)
 
 
+def _coupon(method: str) -> Callable[[grpc.aio.Channel], Any]:
+    return lambda channel: getattr(CouponServiceStub(channel), method)
+
+
 def _aggregator(method: str) -> Callable[[grpc.aio.Channel], Any]:
     return lambda channel: getattr(AggregatorServiceStub(channel), method)
 
@@ -81,6 +99,8 @@ CALLS = {
     "CoSign": Call(_petition("CoSign")),
     "BatchCoSign": Call(_petition("BatchCoSign"), _failed_items),
     "GetCoSignerCount": Call(_petition("GetCoSignerCount")),
+    "ClaimCoupon": Call(_coupon("ClaimCoupon")),
+    "BatchClaimCoupon": Call(_coupon("BatchClaimCoupon"), _failed_items),
     "GetCounter": Call(_aggregator("GetCounter")),
     "BatchGetCounters": Call(_aggregator("BatchGetCounters"), _failed_items),
 }

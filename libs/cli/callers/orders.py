@@ -14,6 +14,8 @@ Method = Literal[
     "GetCoSignerCount",
     "GetCounter",
     "BatchGetCounters",
+    "ClaimCoupon",
+    "BatchClaimCoupon",
 ]
 
 
@@ -21,12 +23,13 @@ class Order(BaseModel):
     """Calls to make, one after the other by each caller, until the time is up or the calls are used up.
 
     Args:
-        resources: petitions, taken in turn by the calls.
+        resources: petitions or coupons, taken in turn by the calls.
         seconds: how long to go on; 0 for as long as there are calls.
         calls: of the process, shared by its callers; 0 for as many as fit into the time.
         batch: items of one call, for the methods that take many.
         prepared: calls whose messages are made before the clock starts.
         deadline: of each call, in seconds.
+        refusals: answers that count as given, by code and reason, such as `FAILED_PRECONDITION OUT_OF_STOCK`.
     """
 
     address: str
@@ -39,6 +42,7 @@ class Order(BaseModel):
     batch: int = 1
     prepared: int = 0
     deadline: float = 30.0
+    refusals: list[str] = []
     report_progress: bool = False
 
 
@@ -52,10 +56,11 @@ class Measurement(BaseModel):
     """What one process measured.
 
     Args:
-        calls: that succeeded.
-        items: signatures or counters they carried.
+        calls: that succeeded, or were refused as expected.
+        items: signatures, claims or counters they carried, refused ones left out.
+        refused: calls and items that were refused as expected.
         failures: calls or items that failed, by code and reason.
-        latencies: of the calls that succeeded, in seconds: 32-bit floats, base64.
+        latencies: of the calls, in seconds: 32-bit floats, base64.
     """
 
     seconds: float
@@ -63,6 +68,7 @@ class Measurement(BaseModel):
     items: int
     failures: dict[str, int]
     latencies: str
+    refused: int = 0
 
 
 class Outcome:
@@ -72,6 +78,7 @@ class Outcome:
         self.seconds = max(part.seconds for part in parts)
         self.calls = sum(part.calls for part in parts)
         self.items = sum(part.items for part in parts)
+        self.refused = sum(part.refused for part in parts)
         self.failures: Counter[str] = Counter()
         latencies = array("f")
         for part in parts:
@@ -86,7 +93,7 @@ class Outcome:
 
     @property
     def item_rate(self) -> float:
-        """Signatures or counters a second."""
+        """Signatures, claims or counters a second."""
         return self.items / self.seconds
 
     def percentile(self, share: float) -> float:

@@ -59,6 +59,7 @@ class Run:
         self._requests: Iterator[Message] = itertools.islice(everything, order.calls) if order.calls else everything
         self._latencies: list[float] = []
         self._failures: Counter[str] = Counter()
+        self._refused = 0
         self._ended = 0
 
     async def run(self) -> Measurement:
@@ -73,14 +74,15 @@ class Run:
         return Measurement(
             seconds=seconds,
             calls=len(self._latencies),
-            items=len(self._latencies) * self._order.batch - failed_items,
+            items=len(self._latencies) * self._order.batch - failed_items - self._refused,
+            refused=self._refused,
             failures=dict(self._failures),
             latencies=encode_latencies(self._latencies),
         )
 
     async def _caller(self, number: int, end: float) -> None:
         call, deadline, clock = self._calls[number % len(self._calls)], self._order.deadline, time.perf_counter
-        failed_items, latencies = self._failed_items, self._latencies
+        failed_items, latencies, expected = self._failed_items, self._latencies, self._order.refusals
         for request in self._requests:
             begin = clock()
             if begin >= end:
@@ -88,12 +90,20 @@ class Run:
             try:
                 answer = await call(request, timeout=deadline)
             except grpc.aio.AioRpcError as error:
-                self._failures[reason(error)] += 1
+                took = clock() - begin
+                if (why := reason(error)) in expected:
+                    latencies.append(took)
+                    self._refused += 1
+                else:
+                    self._failures[why] += 1
             else:
                 latencies.append(clock() - begin)
                 if failed_items is not None:
-                    for key, n in failed_items(answer).items():
-                        self._failures[f"item {key}"] += n
+                    for why, n in failed_items(answer).items():
+                        if why in expected:
+                            self._refused += n
+                        else:
+                            self._failures[f"item {why}"] += n
             self._ended += 1
 
     async def _report(self) -> None:

@@ -12,10 +12,9 @@ from tally.petition.v1 import petition_pb2 as resources
 from tally.petition.v1 import petition_service_pb2 as messages
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
 
+from libs.cli.scenario.acting import DEADLINE
 from libs.cli.scenario.comparison import Comparison
 from libs.cli.scenario.ledger import Petition
-
-_DEADLINE = 30.0
 
 
 class Checks:
@@ -68,21 +67,21 @@ class Checks:
         key = aggregator_pb2.CounterKey(counter="petition.co_signers", resource_id=petition.petition_id)
         read_your_writes = count_pb2.Consistency(at_least=f"{petition.token:x}")
         request = aggregator_service_pb2.GetCounterRequest(key=key, consistency=read_your_writes)
-        return int((await self._aggregator.GetCounter(request, timeout=_DEADLINE)).count.value)
+        return int((await self._aggregator.GetCounter(request, timeout=DEADLINE)).count.value)
 
     async def _verified(self, petition: Petition) -> messages.VerifyCoSignerCountResponse:
         request = messages.VerifyCoSignerCountRequest(petition_id=petition.petition_id)
         answer: messages.VerifyCoSignerCountResponse
-        answer = await self._petitions.VerifyCoSignerCount(request, timeout=_DEADLINE)
+        answer = await self._petitions.VerifyCoSignerCount(request, timeout=DEADLINE)
         return answer
 
     async def _count(self, petition: Petition) -> messages.GetCoSignerCountResponse:
         request = messages.GetCoSignerCountRequest(petition_id=petition.petition_id, include_regions=True)
         request.consistency.primary = True
         answer: messages.GetCoSignerCountResponse
-        answer = await self._petitions.GetCoSignerCount(request, timeout=_DEADLINE)
+        answer = await self._petitions.GetCoSignerCount(request, timeout=DEADLINE)
         return answer
 
     async def _escalations(self, petition: Petition) -> list[resources.Escalation]:
         request = messages.ListEscalationsRequest(petition_id=petition.petition_id, page_size=1_000)
-        return list((await self._petitions.ListEscalations(request, timeout=_DEADLINE)).escalations)
+        return list((await self._petitions.ListEscalations(request, timeout=DEADLINE)).escalations)

@@ -1,5 +1,7 @@
 """A petition by every account of it."""
 
+from typing import Self
+
 from pydantic import BaseModel
 
 
@@ -25,3 +27,21 @@ class Comparison(BaseModel):
     reversed_answered: int
     reversed_recorded: int
     disagreements: list[str]
+
+
+class GoodsComparison(BaseModel):
+    """How many of something limited there are, by every account; the same as of a petition."""
+
+    what: str
+    answered: int
+    aggregator: int
+    counter: int
+    rows: int
+    disagreements: list[str] = []
+
+    def judged(self) -> Self:
+        """With what differs from the answers said in words."""
+        for name in ("aggregator", "counter", "rows"):
+            if (said := getattr(self, name)) != self.answered:
+                self.disagreements.append(f"the {name} say{'' if name == 'rows' else 's'} {said}")
+        return self

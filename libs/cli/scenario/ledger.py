@@ -4,13 +4,22 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 
+@dataclass(slots=True, kw_only=True)
+class Told:
+    """Something people are told of. `token`: of the latest commit anybody was told of."""
+
+    token: int = 0
+
+    def heard(self, token: str) -> None:
+        self.token = max(self.token, int(token or "0", 16))
+
+
 @dataclass(slots=True)
-class Petition:
+class Petition(Told):
     """A petition as its signers know it.
 
     Args:
         signers: users whose signature was accepted and not withdrawn since, with their region.
-        token: of the latest commit anybody was told of.
         crossed, reversed: thresholds as the answers named them.
     """
 
@@ -19,12 +28,8 @@ class Petition:
     thresholds: list[int]
     signers: dict[str, str] = field(default_factory=dict)
     ordinals: list[int] = field(default_factory=list)
-    token: int = 0
     crossed: Counter[int] = field(default_factory=Counter)
     reversed: Counter[int] = field(default_factory=Counter)
-
-    def heard(self, token: str) -> None:
-        self.token = max(self.token, int(token or "0", 16))
 
     @property
     def regions(self) -> Counter[str]:
@@ -42,6 +47,7 @@ class Act:
     duplicates: int = 0
     replayed: int = 0
     withdrawn: int = 0
+    refused: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
     seconds: float = 0.0
@@ -53,8 +59,39 @@ class Act:
 
 
 @dataclass(slots=True)
+class Sale(Told):
+    """A coupon as those who want it know it.
+
+    Args:
+        claims: users and the ordinals they were answered.
+        line: users who wait, by their places.
+    """
+
+    name: str
+    remaining: int
+    claims: dict[str, int] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    line: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Meal(Told):
+    """A food post as its giver and receivers know it: portions by where they are, exchanges by their receiver."""
+
+    food_post_id: str
+    giver_id: str
+    remaining: int
+    held: int = 0
+    claimed: int = 0
+    exchanges: dict[str, str] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Ledger:
     """Everything."""
 
     petitions: list[Petition] = field(default_factory=list)
+    sale: Sale | None = None
+    meal: Meal | None = None
     acts: list[Act] = field(default_factory=list)

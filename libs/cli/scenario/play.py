@@ -1,10 +1,7 @@
 """The acts of the scenario, played by asyncio callers against the petition service."""
 
-import asyncio
 import random
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +11,7 @@ from tally.petition.v1 import petition_service_pb2 as messages
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
 
 from libs.cli.callers.reasons import reason, reason_of
+from libs.cli.scenario.acting import DEADLINE, Advance, acting, each
 from libs.cli.scenario.ledger import Act, Ledger, Petition
 
 PETITIONS = 30
@@ -27,7 +25,6 @@ STREAMED = 1_500
 AGAIN, TWICE = 0.08, 0.04
 CROWDED = 0.7
 REGIONS = ("", "", "", "DE-BY", "DE-BE", "AT-9", "CH-ZH")
-_DEADLINE = 30.0
 _TITLES = (
     "A bench at every bus stop",
     "Night trains on weekdays",
@@ -36,8 +33,6 @@ _TITLES = (
     "Shade for the school yard",
     "A library on Sundays",
 )
-
-Advance = Callable[[int], None]
 
 
 class Play:
@@ -70,13 +65,13 @@ class Play:
                 escalation_thresholds=thresholds,
             )
             request = messages.CreatePetitionRequest(petition=petition, request_id=str(uuid4()))
-            answer = await self._stub.CreatePetition(request, timeout=_DEADLINE)
+            answer = await self._stub.CreatePetition(request, timeout=DEADLINE)
             act.accepted += 1
             made[number] = Petition(answer.petition.petition_id, title, list(thresholds))
             made[number].heard(answer.commit_token)
 
-        with self._act("create petitions") as act:
-            await self._each(act, range(len(plans)), make, advance)
+        with acting(self.ledger, "create petitions") as act:
+            await each(act, range(len(plans)), make, advance, self._callers)
         self.ledger.petitions = [made[number] for number in sorted(made)]
 
     async def crowd(self, signers: int, advance: Advance) -> None:
@@ -94,15 +89,15 @@ class Play:
                 plan.append((petition, again))
             elif chance < AGAIN + TWICE:
                 plan.append((petition, request))
-        with self._act("sign, most of them one") as act:
-            await self._each(act, plan, self._sign, advance)
+        with acting(self.ledger, "sign, most of them one") as act:
+            await each(act, plan, self._sign, advance, self._callers)
 
     async def race(self, advance: Advance) -> None:
         """Everybody at once, so that many callers cross the thresholds together."""
         race = self.ledger.petitions[1]
-        with self._act(f"race past {', '.join(map(str, RACE_THRESHOLDS))}") as act:
+        with acting(self.ledger, f"race past {', '.join(map(str, RACE_THRESHOLDS))}") as act:
             plan = [(race, self._request(race)) for _ in range(RACERS)]
-            await self._each(act, plan, self._sign, advance, callers=RACERS // 2)
+            await each(act, plan, self._sign, advance, RACERS // 2)
 
     async def batches(self, advance: Advance) -> None:
         """Whole lists of signatures, with a user here and there who is in them twice."""
@@ -115,13 +110,13 @@ class Play:
 
         async def sign(act: Act, job: tuple[Petition, list[messages.CoSignRequest]]) -> None:
             petition, requests = job
-            answer = await self._stub.BatchCoSign(messages.BatchCoSignRequest(requests=requests), timeout=_DEADLINE)
+            answer = await self._stub.BatchCoSign(messages.BatchCoSignRequest(requests=requests), timeout=DEADLINE)
             act.sent += len(requests) - 1
             for request, result in zip(requests, answer.results, strict=True):
                 self._result(act, petition, request, result)
 
-        with self._act(f"batches of {BATCH}") as act:
-            await self._each(act, plan, sign, lambda n: advance(n * BATCH), callers=4)
+        with acting(self.ledger, f"batches of {BATCH}") as act:
+            await each(act, plan, sign, lambda n: advance(n * BATCH), 4)
 
     async def stream(self, advance: Advance) -> None:
         """One caller, one stream, as fast as the service takes it."""
@@ -132,7 +127,7 @@ class Play:
             for request in requests:
                 yield messages.StreamCoSignsRequest(request=request)
 
-        with self._act("a stream") as act:
+        with acting(self.ledger, "a stream") as act:
             answers = self._stub.StreamCoSigns(sending(), timeout=60.0)
             act.sent = len(requests)
             try:
@@ -152,17 +147,17 @@ class Play:
             request = messages.WithdrawCoSignRequest(
                 petition_id=race.petition_id, user_id=user_id, request_id=str(uuid4())
             )
-            answer = await self._stub.WithdrawCoSign(request, timeout=_DEADLINE)
+            answer = await self._stub.WithdrawCoSign(request, timeout=DEADLINE)
             act.withdrawn += 1
             race.signers.pop(user_id)
             race.reversed.update(answer.reversed_thresholds)
             race.heard(answer.commit_token)
 
-        with self._act("withdraw") as act:
-            await self._each(act, leaving, leave, advance)
-        with self._act("come back") as act:
+        with acting(self.ledger, "withdraw") as act:
+            await each(act, leaving, leave, advance, self._callers)
+        with acting(self.ledger, "come back") as act:
             plan = [(race, self._request(race, user_id)) for user_id in leaving[:RETURNING]]
-            await self._each(act, plan, self._sign, advance)
+            await each(act, plan, self._sign, advance, self._callers)
 
     # -- one call
 
@@ -177,7 +172,7 @@ class Play:
     async def _sign(self, act: Act, job: tuple[Petition, messages.CoSignRequest]) -> None:
         petition, request = job
         try:
-            answer = await self._stub.CoSign(request, timeout=_DEADLINE)
+            answer = await self._stub.CoSign(request, timeout=DEADLINE)
         except grpc.aio.AioRpcError as error:
             if "ALREADY_SIGNED" not in reason(error):
                 raise
@@ -206,38 +201,3 @@ class Play:
         petition.signers[request.user_id] = answer.co_sign.region_code
         petition.ordinals.append(answer.co_sign.ordinal)
         petition.crossed.update(answer.crossed_thresholds)
-
-    # -- many calls
-
-    @contextmanager
-    def _act(self, name: str) -> Iterator[Act]:
-        act = Act(name)
-        self.ledger.acts.append(act)
-        start = time.perf_counter()
-        yield act
-        act.seconds = time.perf_counter() - start
-
-    async def _each(
-        self,
-        act: Act,
-        plan: Iterable[Any],
-        call: Callable[[Act, Any], Awaitable[None]],
-        advance: Advance,
-        callers: int = 0,
-    ) -> None:
-        """The calls of a plan, so many at a time; one that fails is counted and the others go on."""
-        jobs = iter(plan)
-
-        async def caller() -> None:
-            for job in jobs:
-                begin = time.perf_counter()
-                act.sent += 1
-                try:
-                    await call(act, job)
-                except grpc.aio.AioRpcError as error:
-                    act.failures[reason(error)] += 1
-                else:
-                    act.latencies.append(time.perf_counter() - begin)
-                advance(1)
-
-        await asyncio.gather(*(caller() for _ in range(callers or self._callers)))
