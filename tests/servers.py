@@ -86,7 +86,11 @@ async def refused(call: Awaitable[object]) -> Refusal:
     """What a call that must fail was refused with."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
-    error = caught.value
+    return refusal_of(caught.value)
+
+
+def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
+    """What a call that failed was refused with."""
     packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
     assert isinstance(packed, bytes), f"an error without details: {error.code()} {error.details()}"
     status = status_pb2.Status.FromString(packed)

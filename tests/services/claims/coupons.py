@@ -1,14 +1,16 @@
 """Coupons as their tests talk of them: short words for the calls they make most."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import grpc.aio
 from tally.claims.v1 import coupon_pb2 as resources
 from tally.claims.v1 import coupon_service_pb2 as messages
 from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 
+from tests.servers import refusal, refusal_of
 from tests.services.claims.serving import claims_channel
 from tests.services.petition.people import new_uuid
 from tests.stored import Connection
@@ -97,6 +99,20 @@ class Coupons:
         page = await self.stub.ListCouponClaims(request)
         assert not page.next_page_token
         return [(claim.ordinal, claim.user_id) for claim in page.claims]
+
+
+async def became_of(call: Awaitable[object]) -> str:
+    """The reason a call was refused for; `done` if it was not."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return refusal_of(error).reason
+    return "done"
+
+
+def outcome(result: messages.ClaimCouponResult) -> str:
+    """The same of an item of a batch."""
+    return "done" if result.HasField("claim") else refusal(result.error).reason
 
 
 @asynccontextmanager
