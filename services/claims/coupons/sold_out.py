@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 # Seconds that memory may be behind: what is left of 250 ms after the time it takes to ask.
 MOST_BEHIND = 0.2
 POLL_SECONDS = 0.05
+# Before a coupon that could not be remembered is read again: too many have it, or the database was slow.
+PAUSE_SECONDS = 5.0
 
 REFUSALS = counter(
     "tally.claims.refused_from_memory", "{claim}", "Claims of sold-out coupons refused without the database."
@@ -48,6 +50,7 @@ class SoldOut:
         # Being read: the newest that events told of them meanwhile, if that makes the reading worthless.
         self._reading: dict[str, int] = {}
         self._readings: set[asyncio.Task[None]] = set()
+        self._not_before: dict[str, float] = {}
         self._follower = Follower(database, self._apply, self._clear, fast=POLL_SECONDS, slow=2 * POLL_SECONDS)
 
     async def run(self) -> None:
@@ -72,7 +75,9 @@ class SoldOut:
 
     def note(self, coupon_name: str) -> None:
         """A transaction found nothing left: who has it all is read, once, and remembered."""
-        if coupon_name not in self._known and coupon_name not in self._reading:
+        if coupon_name in self._known or coupon_name in self._reading:
+            return
+        if self._not_before.get(coupon_name, 0.0) <= time.monotonic():
             self._reading[coupon_name] = -1
             reading = asyncio.get_running_loop().create_task(self._read(coupon_name), context=Context())
             self._readings.add(reading)
@@ -86,12 +91,20 @@ class SoldOut:
         try:
             await self._follower.started()  # what commits after the reading arrives as an event
             found = await self._database.read(partial(emptied, name=name, most_claimants=self._max_claimants), PRIMARY)
-            if found is not None and self._reading[name] <= found.version:
+            if found is not None and not found.complete:
+                self._postpone(name)
+            elif found is not None and self._reading[name] <= found.version:
                 self._remember(name, found)
         except TallyError as error:
             log.info("sold_out_not_read", coupon_name=name, reason=error.reason)
+            self._postpone(name)
         finally:
             self._reading.pop(name, None)
+
+    def _postpone(self, name: str) -> None:
+        if len(self._not_before) >= self._max_coupons:
+            self._not_before.clear()
+        self._not_before[name] = time.monotonic() + PAUSE_SECONDS
 
     def _remember(self, name: str, found: Emptied) -> None:
         self._known[name] = found

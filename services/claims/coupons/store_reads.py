@@ -64,35 +64,37 @@ class Emptied:
     """A coupon that is sold out, as of one version.
 
     Args:
-        claimants: the second halves of the claimants' ids, ascending: eight bytes each, however many there are.
+        claimants: the second halves of the claimants' ids, ascending: eight bytes each.
+        complete: whether these are all; else there are none, because there are more than are wanted.
     """
 
     version: int
     claim_count: int
     claimants: "array[int]"
+    complete: bool
 
 
 # Sorting by the bytes of unsigned numbers, highest first, is sorting by the numbers.
 EMPTIED = """
-SELECT c.version, c.claim_count, (
+SELECT c.version, c.claim_count, CASE WHEN c.claim_count <= $2 THEN (
     SELECT string_agg(half, '' ORDER BY half)
     FROM (SELECT substring(uuid_send(user_id) FROM 9) AS half FROM claims.claims WHERE coupon_name = $1) AS halves
-) AS claimants
-FROM claims.coupons c WHERE c.name = $1 AND c.remaining_amount = 0 AND c.claim_count <= $2
+) END AS claimants
+FROM claims.coupons c WHERE c.name = $1 AND c.remaining_amount = 0
 """
 
 
 async def emptied(snapshot: Snapshot, name: str, most_claimants: int) -> Emptied | None:
-    """Who has a coupon of which nothing is left; None if something is, or too many have it."""
+    """Who has a coupon of which nothing is left; None if something is."""
     row = await snapshot.fetchrow(EMPTIED, name, most_claimants)
     if row is None:
         return None
     claimants = array("Q")
     assert claimants.itemsize == 8
-    claimants.frombytes(row["claimants"])
+    claimants.frombytes(row["claimants"] or b"")
     if byteorder == "little":
         claimants.byteswap()
-    return Emptied(row["version"], row["claim_count"], claimants)
+    return Emptied(row["version"], row["claim_count"], claimants, len(claimants) == row["claim_count"])
 
 
 def half(user_id: UUID) -> int:

@@ -86,12 +86,19 @@ class Desk:
         self._posts = posts
         self._seen = seen
         self._hold = hold
+        # By post and receiver, and by post those whose hold is over: a batch is not searched for each of its commands.
+        self._theirs: dict[tuple[UUID, UUID], list[Exchange]] = defaultdict(list)
+        self._overdue: dict[UUID, list[Exchange]] = defaultdict(list)
+        for exchange in seen.exchanges.values():
+            self._theirs[exchange.food_post_id, exchange.receiver_id].append(exchange)
+            if self._is_overdue(exchange):
+                self._overdue[exchange.food_post_id].append(exchange)
 
     def claim(self, command: ClaimFood) -> Advanced | TallyError:
         post = self._posts.get(command.food_post_id)
         if post is None:
             return FoodPostNotFound(command.food_post_id)
-        theirs = [e for e in self._of_post(command.food_post_id) if e.receiver_id == command.user_id]
+        theirs = self._theirs[command.food_post_id, command.user_id]
         for exchange in theirs:
             step = self._seen.steps[exchange.exchange_id][Status.PENDING]
             if step.request_id == command.request_id:
@@ -105,7 +112,7 @@ class Desk:
             if exchange.status in ACTIVE:
                 return AlreadyClaimed(exchange)
         if command.portions > self.shelf.remaining(command.food_post_id):
-            self._expire_all(self._of_post(command.food_post_id))
+            self._expire_all(self._overdue.pop(command.food_post_id, ()))
         if not self.shelf.take(command.food_post_id, command.portions, PORTIONS_HELD):
             return OutOfStock(command.food_post_id, self.shelf.remaining(command.food_post_id))
         return Advanced(self._create(command, post["giver_id"]))
@@ -134,7 +141,7 @@ class Desk:
 
     def expire(self, exchange: Exchange) -> Step | None:
         """Ends a hold whose time is over; the portions go back."""
-        if exchange.status is not Status.PENDING or exchange.hold_expire_time > self._now(exchange.food_post_id):
+        if not self._is_overdue(exchange):
             return None
         self.shelf.put_back(exchange.food_post_id, exchange.portions, PORTIONS_HELD)
         return self._enter(exchange, Status.EXPIRED, None, None)
@@ -143,8 +150,8 @@ class Desk:
         for exchange in exchanges:
             self.expire(exchange)
 
-    def _of_post(self, food_post_id: UUID) -> list[Exchange]:
-        return [e for e in self._seen.exchanges.values() if e.food_post_id == food_post_id]
+    def _is_overdue(self, exchange: Exchange) -> bool:
+        return exchange.status is Status.PENDING and exchange.hold_expire_time <= self._now(exchange.food_post_id)
 
     def _create(self, command: ClaimFood, giver_id: UUID) -> Step:
         now = self._now(command.food_post_id)
@@ -161,6 +168,7 @@ class Desk:
         )
         self.created.append(exchange)
         self._seen.exchanges[exchange.exchange_id] = exchange
+        self._theirs[command.food_post_id, command.user_id].append(exchange)
         return self._note(exchange, command.user_id, command.request_id)
 
     def _enter(self, exchange: Exchange, status: Status, actor_id: UUID | None, request_id: UUID | None) -> Step:

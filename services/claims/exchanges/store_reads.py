@@ -1,6 +1,6 @@
 """Reading food posts and exchanges. Nothing here waits for a writer or counts rows."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from libs.data.pages import decode_page_token, encode_page_token
@@ -58,7 +58,7 @@ async def list_available(
 
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
+    if time.utcoffset() != timedelta(0):  # as the token was written; others may be out of range in UTC
         raise ValueError(text)
     return time
 
