@@ -51,11 +51,18 @@ SUFFIXES = {
 
 def instruments(path: Path) -> Iterator[str]:
     """The names Prometheus knows our instruments by."""
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SUFFIXES:
+    nodes = list(ast.walk(tree(path)))
+    imported = {
+        name.asname or name.name: name.name for node in nodes if isinstance(node, ast.ImportFrom) for name in node.names
+    }
+    for node in nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            kind = imported.get(node.func.id)
+            if kind not in SUFFIXES:
+                continue
             name, unit = (argument.value for argument in node.args[:2] if isinstance(argument, ast.Constant))
-            ending = "" if node.func.id == "HistogramMetricFamily" else UNITS.get(str(unit), "")
-            for suffix in SUFFIXES[node.func.id]:
+            ending = "" if kind == "HistogramMetricFamily" else UNITS.get(str(unit), "")
+            for suffix in SUFFIXES[kind]:
                 yield f"{str(name).replace('.', '_')}{ending}{suffix}"
 
 
