@@ -5,6 +5,8 @@ import uuid
 
 import psycopg
 import pytest
+from tally.claims.v1.coupon_service_pb2 import ClaimCouponRequest, CreateCouponRequest
+from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 from tally.operations.v1.operations_service_pb2 import GetStatusRequest
 from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 from tally.petition.v1 import petition_pb2
@@ -13,6 +15,8 @@ from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
 
 from libs.data.migrate import upgrade
 from libs.devstack.postgres import Cluster
+from services.claims.__main__ import compose as compose_claims
+from services.claims.settings import ClaimsSettings
 from services.operations.__main__ import compose as compose_operations
 from services.operations.settings import OperationsSettings
 from services.petition.__main__ import compose as compose_petition
@@ -66,6 +70,15 @@ async def test_services_work_with_logins_that_have_nothing_but_their_role(deploy
         )
         assert signed.co_signer_count == 1
 
+    claims_url = as_login(deployed, "claims_login", "tally")
+    async with channel_to("claims", quick(ClaimsSettings, claims_url, "tally_claims"), compose_claims) as channel:
+        coupons = CouponServiceStub(channel)
+        await coupons.CreateCoupon(CreateCouponRequest(name="bread", amount=3, request_id=str(uuid.uuid4())))
+        claimed = await coupons.ClaimCoupon(
+            ClaimCouponRequest(coupon_name="bread", user_id=str(uuid.uuid4()), request_id=str(uuid.uuid4()))
+        )
+        assert claimed.remaining_amount == 2
+
     operations_url = as_login(deployed, "operations_login", "tally")
     settings_of_operations = quick(OperationsSettings, operations_url, "tally_operations")
     async with channel_to("operations", settings_of_operations, compose_operations) as channel:
@@ -74,7 +87,8 @@ async def test_services_work_with_logins_that_have_nothing_but_their_role(deploy
         assert status.HasField("halt_state")
 
 
-def test_a_services_login_cannot_take_the_role_of_another(deployed: Cluster) -> None:
-    url = as_login(deployed, "petition_login", "tally")
+@pytest.mark.parametrize("login", ["petition_login", "claims_login"])
+def test_a_services_login_cannot_take_the_role_of_another(deployed: Cluster, login: str) -> None:
+    url = as_login(deployed, login, "tally")
     with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("SET ROLE tally_operations")
