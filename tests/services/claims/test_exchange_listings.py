@@ -18,7 +18,7 @@ INVALID_TOKEN = ("INVALID_ARGUMENT", "INVALID_PAGE_TOKEN", ["page_token"])
 
 async def exchanges(food: Food, field: str, whose: str, size: int = 0) -> list[list[str]]:
     """Ids, page by page; of whom, by a field of the request."""
-    found, request = [], messages.ListExchangesRequest(page_size=size, **{field: whose})  # type: ignore[arg-type]
+    found, request = [], messages.ListExchangesRequest(page_size=size, **{field: whose})
     while True:
         page = await food.stub.ListExchanges(request)
         found.append([exchange.exchange_id for exchange in page.exchanges])
