@@ -10,6 +10,8 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 from tally.aggregator.v1.aggregator_service_pb2_grpc import AggregatorServiceStub
+from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
+from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
 
@@ -19,6 +21,8 @@ from tally_client.repeats import Attempts, Repeats
 
 if TYPE_CHECKING:
     from tally.aggregator.v1.aggregator_service_pb2_grpc import AggregatorServiceAsyncStub
+    from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceAsyncStub
+    from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceAsyncStub
     from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceAsyncStub
     from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceAsyncStub
 
@@ -61,6 +65,14 @@ class AsyncClient:
         return PetitionServiceStub(self._connect(self._addresses.petition))
 
     @cached_property
+    def coupons(self) -> "CouponServiceAsyncStub":
+        return CouponServiceStub(self._claims)
+
+    @cached_property
+    def exchanges(self) -> "ExchangeServiceAsyncStub":
+        return ExchangeServiceStub(self._claims)
+
+    @cached_property
     def aggregator(self) -> "AggregatorServiceAsyncStub":
         return AggregatorServiceStub(self._connect(self._addresses.aggregator))
 
@@ -101,6 +113,10 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+    @cached_property
+    def _claims(self) -> grpc.aio.Channel:
+        return self._connect(self._addresses.claims)
 
     def _connect(self, address: str) -> grpc.aio.Channel:
         channel = (

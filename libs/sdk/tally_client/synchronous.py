@@ -8,6 +8,8 @@ from typing import Protocol, Self, TypeVar
 import grpc
 from google.protobuf.message import Message
 from tally.aggregator.v1.aggregator_service_pb2_grpc import AggregatorServiceStub
+from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
+from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
 
@@ -54,6 +56,14 @@ class Client:
         return PetitionServiceStub(self._connect(self._addresses.petition))
 
     @cached_property
+    def coupons(self) -> CouponServiceStub:
+        return CouponServiceStub(self._claims)
+
+    @cached_property
+    def exchanges(self) -> ExchangeServiceStub:
+        return ExchangeServiceStub(self._claims)
+
+    @cached_property
     def aggregator(self) -> AggregatorServiceStub:
         return AggregatorServiceStub(self._connect(self._addresses.aggregator))
 
@@ -94,6 +104,10 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    @cached_property
+    def _claims(self) -> grpc.Channel:
+        return self._connect(self._addresses.claims)
 
     def _connect(self, address: str) -> grpc.Channel:
         channel = (

@@ -36,6 +36,13 @@ def settings(**overrides: Any) -> ServerSettings:
     return ServerSettings(**(given | overrides))
 
 
+def completed(servicer: object, generated: type) -> object:
+    """The servicer; methods it lacks are left to generated code."""
+    own = type(servicer)
+    servicer.__class__ = type(own.__name__, (own, generated), {})
+    return servicer
+
+
 def running(
     servicer: object, given: ServerSettings | None = None, **composition: Any
 ) -> AbstractAsyncContextManager[Running]:
@@ -43,8 +50,7 @@ def running(
 
     `composition` adds `ready` and `drain`.
     """
-    own = type(servicer)
-    servicer.__class__ = type(own.__name__, (own, PetitionServiceServicer), {})
+    completed(servicer, PetitionServiceServicer)
 
     @asynccontextmanager
     async def compose(_: ServerSettings) -> AsyncIterator[Composition]:

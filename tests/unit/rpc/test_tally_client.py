@@ -1,22 +1,30 @@
 """What other teams' code sees: typed errors, deadlines, and repeats that store nothing twice."""
 
 import asyncio
+import dataclasses
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tally_client
+from tally.claims.v1 import coupon_service_pb2, exchange_service_pb2
+from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceServicer, add_CouponServiceServicer_to_server
+from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceServicer, add_ExchangeServiceServicer_to_server
 from tally.petition.v1 import petition_service_pb2 as messages
 from tally_client import Addresses, AsyncClient, Client, Repeats
 
 from libs.data import errors
+from libs.devstack.settings import SERVICES, StackSettings
+from libs.rpc.server import Composition, Registration, serving
+from libs.rpc.settings import ServerSettings
 from libs.rpc.status import to_proto
-from tests.unit.rpc.small_server import PETITION_ID, USER_ID, co_sign, get_petition, running
+from tests.unit.rpc.small_server import PETITION_ID, USER_ID, co_sign, completed, get_petition, running, settings
 
 ROOT = Path(__file__).parents[3]
 QUICK = Repeats(most=5, first_wait=0.001, longest_wait=0.002)
@@ -173,6 +181,60 @@ def test_the_synchronous_client_does_the_same(flaky_in_a_thread: tuple[Flaky, st
         servicer.failures.append(errors.NotFound("no", reason="PETITION_NOT_FOUND"))
         with pytest.raises(tally_client.NotFound, match="PETITION_NOT_FOUND: no"):
             tally.call(tally.petitions.CoSign, co_sign())
+
+
+class Coupons:
+    async def GetCoupon(self, request: Any, context: Any) -> Any:
+        answer = coupon_service_pb2.GetCouponResponse()
+        answer.coupon.name = request.name
+        return answer
+
+
+class Exchanges:
+    async def GetExchange(self, request: Any, context: Any) -> Any:
+        answer = exchange_service_pb2.GetExchangeResponse()
+        answer.exchange.exchange_id = request.exchange_id
+        return answer
+
+
+@asynccontextmanager
+async def compose_claims(_: ServerSettings) -> AsyncIterator[Composition]:
+    yield Composition(
+        services=[
+            Registration(
+                add_CouponServiceServicer_to_server,
+                completed(Coupons(), CouponServiceServicer),
+                coupon_service_pb2.DESCRIPTOR.services_by_name["CouponService"],
+            ),
+            Registration(
+                add_ExchangeServiceServicer_to_server,
+                completed(Exchanges(), ExchangeServiceServicer),
+                exchange_service_pb2.DESCRIPTOR.services_by_name["ExchangeService"],
+            ),
+        ]
+    )
+
+
+async def test_coupons_and_exchanges_are_called_at_the_address_of_claims() -> None:
+    get_coupon = coupon_service_pb2.GetCouponRequest(name="bread")
+    get_exchange = exchange_service_pb2.GetExchangeRequest(exchange_id=USER_ID)
+
+    def from_a_thread(address: str) -> None:
+        with Client(Addresses(claims=address)) as tally:
+            assert tally.call(tally.coupons.GetCoupon, get_coupon).coupon.name == "bread"
+            assert tally.call(tally.exchanges.GetExchange, get_exchange).exchange.exchange_id == USER_ID
+
+    async with serving("claims", settings(), compose_claims) as server:
+        async with AsyncClient(Addresses(claims=server.address)) as tally:
+            assert (await tally.call(tally.coupons.GetCoupon, get_coupon)).coupon.name == "bread"
+            answer = await tally.call(tally.exchanges.GetExchange, get_exchange)
+            assert answer.exchange.exchange_id == USER_ID
+        await asyncio.to_thread(from_a_thread, server.address)
+
+
+def test_the_default_addresses_are_those_of_a_local_stack() -> None:
+    stack = StackSettings(port_base=50051)
+    assert dataclasses.asdict(Addresses()) == {service.name: stack.address(service) for service in SERVICES}
 
 
 def test_the_client_brings_in_nothing_of_the_server() -> None:
