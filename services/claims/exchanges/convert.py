@@ -1,5 +1,7 @@
 """Messages to commands, and what came of them back to messages."""
 
+from datetime import UTC, datetime
+
 from tally.claims.v1 import exchange_pb2 as resources
 from tally.claims.v1 import exchange_service_pb2 as messages
 
@@ -11,6 +13,8 @@ from services.claims.exchanges import model
 from services.claims.exchanges.model import PostStatus, Status
 
 DEFAULT_SHARING_MODE = "neighborhood"
+# The last microsecond that Python has, which the driver stores as infinity and reads as a time without a zone.
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 _POST_STATUSES = {
     PostStatus.AVAILABLE: resources.FOOD_POST_STATUS_AVAILABLE,
@@ -30,8 +34,8 @@ AdvanceRequest = messages.ConfirmExchangeRequest | messages.CompleteExchangeRequ
 
 def to_new_food_post(message: resources.FoodPost) -> model.NewFoodPost:
     pickup_time = to_datetime(message.pickup_time)
-    if pickup_time is None:
-        raise InvalidInput([FieldViolation("food_post.pickup_time", "must be a time between the years 1 and 9999")])
+    if pickup_time is None or pickup_time >= END_OF_TIME:
+        raise InvalidInput([FieldViolation("food_post.pickup_time", "must be a time before the end of the year 9999")])
     return model.NewFoodPost(
         message.title,
         parse_id(message.group_id) if message.group_id else None,
