@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from protovalidate import Validator
 from tally.aggregator.v1 import aggregator_pb2, aggregator_service_pb2
+from tally.claims.v1 import coupon_pb2, coupon_service_pb2, exchange_pb2, exchange_service_pb2
 from tally.common.v1 import count_pb2
 from tally.operations.v1 import operations_service_pb2
 from tally.petition.v1 import petition_pb2, petition_service_pb2
@@ -20,7 +21,18 @@ from libs.rpc.acceptance import acceptance, accepts
 from libs.rpc.validation import violations
 from tests.unit.rpc.small_server import PETITION_ID, co_sign, get_petition
 
-FILES = (aggregator_service_pb2, operations_service_pb2, petition_service_pb2, aggregator_pb2, petition_pb2, count_pb2)
+FILES = (
+    aggregator_service_pb2,
+    coupon_service_pb2,
+    exchange_service_pb2,
+    operations_service_pb2,
+    petition_service_pb2,
+    aggregator_pb2,
+    coupon_pb2,
+    exchange_pb2,
+    petition_pb2,
+    count_pb2,
+)
 TYPES: list[type[Message]] = [
     getattr(file, name)
     for file in FILES
@@ -55,9 +67,14 @@ TEXTS = st.one_of(
             "local",
             "a" * 50,
             "a" * 51,
+            "a" * 20,
+            "a" * 21,
             "0123456789abcdef",
             "0123456789abcdef0",
             "x" * 200,
+            "x" * 255,
+            "x" * 256,
+            "\u3000 ",
             "é" * 200,
             "😀" * 101,
             "\x00",
@@ -132,6 +149,9 @@ def test_a_signature_is_accepted_exactly_when_protovalidate_finds_nothing(
         petition_service_pb2.ListPetitionsRequest(page_size=100),
         aggregator_service_pb2.GetCounterRequest(
             key=aggregator_pb2.CounterKey(counter="petition.co_signers", resource_id=PETITION_ID)
+        ),
+        exchange_service_pb2.ClaimFoodRequest(
+            food_post_id=PETITION_ID, user_id=PETITION_ID, portions=2, request_id=PETITION_ID
         ),
     ],
     ids=lambda message: str(message.DESCRIPTOR.name),

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 from tally.aggregator.v1 import aggregator_service_pb2
+from tally.claims.v1 import coupon_service_pb2, exchange_service_pb2
 from tally.operations.v1 import operations_service_pb2
 from tally.petition.v1 import petition_pb2
 from tally.petition.v1 import petition_service_pb2 as messages
@@ -69,7 +70,8 @@ def patterns(descriptor: Descriptor, seen: set[str]) -> set[str]:
 def test_every_pattern_of_the_protos_is_put_in_words() -> None:
     seen: set[str] = set()
     there = set()
-    for file in (messages, aggregator_service_pb2, operations_service_pb2):
+    services = (messages, coupon_service_pb2, exchange_service_pb2, aggregator_service_pb2, operations_service_pb2)
+    for file in services:
         for descriptor in file.DESCRIPTOR.message_types_by_name.values():
             there |= patterns(descriptor, seen)
     assert there
