@@ -8,6 +8,7 @@ from tally.aggregator.v1 import aggregator_pb2 as resources
 from tally.aggregator.v1 import aggregator_service_pb2 as messages
 from tally.common.v1 import count_pb2
 
+from libs.data.catalog import COUNTERS
 from tests.eventually import becomes_true
 from tests.servers import refused
 from tests.services.aggregator.counting import (
@@ -27,11 +28,15 @@ from tests.stored import Connection
 
 async def test_every_declared_counter_is_listed_with_what_it_promises(counters: Counters) -> None:
     answer = await counters.stub.ListCounters(messages.ListCountersRequest())
-    assert [(c.name, c.resource) for c in answer.counters] == [
+    assert [c.name for c in answer.counters] == sorted(COUNTERS)
+    resources_of = {c.name: c.resource for c in answer.counters}
+    assert resources_of.items() >= {
         (CO_SIGNERS, "petition_id"),
         (ORDINALS, "petition_id"),
         (BY_REGION, "petition_id/region_code"),
-    ]
+        ("claims.coupon_remaining", "name"),
+        ("claims.portions_remaining", "food_post_id"),
+    }
     assert all(c.description and c.counter_class == resources.COUNTER_CLASS_EXACT for c in answer.counters)
 
 
