@@ -79,6 +79,7 @@ class Transaction(Snapshot):
         super().__init__(connection)
         self._locked: dict[Table, Locked[Any]] = {}
         self._additions: dict[Counter, dict[Key, int]] = {}
+        self._touched: dict[Table, dict[AggregateId, None]] = {}
         self._events: list[Event] = []
         self._last: list[tuple[str, tuple[object, ...], int]] = []
 
@@ -137,6 +138,16 @@ class Transaction(Snapshot):
             if n:
                 sums[key] += n
 
+    def touch(self, table: Table, keys: Iterable[AggregateId]) -> None:
+        """Gives aggregates a new version even if none of their counters ends up changed.
+
+        Needed where units that leave a counter can be made up for by others that enter it: by the version alone
+        `lock_and_read` tells that what belongs to an aggregate has changed. The rows must be locked.
+        """
+        for key in keys:
+            assert key in self._locked[table], f"{table.name} {key} touched without its lock"
+            self._touched.setdefault(table, {})[key] = None
+
     def emit(self, events: Iterable[Event]) -> None:
         """Appends events, in order, to be committed with the transaction."""
         self._events.extend(events)
@@ -191,7 +202,7 @@ class Transaction(Snapshot):
     ) -> tuple[list[str], list[object], int]:
         """One UPDATE a table for the counters on its own rows, and the values they will have."""
         by_table: dict[Table, list[Counter]] = {}
-        touched: dict[Table, dict[AggregateId, None]] = {}
+        touched = {table: dict(keys) for table, keys in self._touched.items()}
         for counter, additions in self._additions.items():
             if not counter.breakdown:
                 by_table.setdefault(counter.aggregate, []).append(counter)
@@ -202,7 +213,7 @@ class Transaction(Snapshot):
         parameters: list[object] = []
         for table, keys in touched.items():
             counters = by_table.get(table, [])
-            assert counters, f"a breakdown of {table.name} changed without a counter of the row itself"
+            assert counters, f"{table.name} changed without a counter of the row itself"
             updates.append(aggregate_update_sql(table, counters, len(parameters) + 1))
             parameters.append(list(keys))
             locked = self._locked[table]

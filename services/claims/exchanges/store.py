@@ -146,6 +146,8 @@ def insert_steps(tx: Transaction, posts: Locked[Table], steps: Sequence[Step]) -
     """Stores and emits each status an exchange came to."""
     if not steps:
         return
+    # Portions that came back may have gone out again, so that no counter tells that there are other exchanges now.
+    tx.touch(FOOD_POSTS, {step.exchange.food_post_id for step in steps})
     tx.write_last(
         INSERT_STEPS,
         [s.exchange.food_post_id for s in steps],
