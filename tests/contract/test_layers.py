@@ -27,7 +27,8 @@ SETS_A_COUNTER = re.compile(
 COUNTS_ROWS = re.compile(
     r"\bcount\s*\(\s*(\*|1)\s*\)((?!\bfrom\b).)*\bfrom\s+(\w+\.\w+|\{\})", re.IGNORECASE | re.DOTALL
 )
-PARTS_OF_A_SERVICE = {"__main__.py", "settings.py", "service.py"}
+PARTS_OF_A_SERVICE = {"__main__.py", "settings.py"}
+PARTS_OF_AN_API = {"service.py", "store.py"}
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc", "base"}
 
 
@@ -44,8 +45,17 @@ def sql_in(path: Path) -> list[str]:
     return [f"{shown(path)}:{line}: {text.strip()[:60]!r}" for line, text in strings(path) if SQL.search(text)]
 
 
+def packages(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob("*/__init__.py"))
+
+
 def service_folders() -> list[Path]:
-    return sorted(path.parent for path in (ROOT / "services").glob("*/__init__.py"))
+    return packages(ROOT / "services")
+
+
+def apis(service: Path) -> list[Path]:
+    """Where a service keeps what it serves: in sub-packages, one an API, or in its own folder."""
+    return packages(service) or [service]
 
 
 def test_imports_keep_to_the_layers() -> None:
@@ -109,6 +119,19 @@ def test_rows_are_counted_to_verify_a_counter_and_never_to_answer_a_request() ->
 @pytest.mark.parametrize("service", service_folders(), ids=lambda path: path.name)
 def test_a_service_has_a_composition_root_settings_and_rpcs(service: Path) -> None:
     assert {path.name for path in service.iterdir()} >= PARTS_OF_A_SERVICE
+    for api in apis(service):
+        assert {path.name for path in api.iterdir()} >= PARTS_OF_AN_API, shown(api)
+
+
+def test_each_api_of_the_protos_is_served_from_a_folder_of_its_own() -> None:
+    protos = "\n".join(path.read_text() for path in (ROOT / "protos").rglob("*_service.proto"))
+    handlers = {
+        shown(api): re.findall(r"^class (\w+)\(\1Servicer\)", (api / "service.py").read_text(), re.MULTILINE)
+        for service in service_folders()
+        for api in apis(service)
+    }
+    served = [" ".join(classes) for classes in handlers.values()]
+    assert sorted(served) == sorted(re.findall(r"^service (\w+) ", protos, re.MULTILINE)), handlers
 
 
 def test_no_file_is_named_after_nothing() -> None:

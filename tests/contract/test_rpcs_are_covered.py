@@ -91,8 +91,8 @@ def needs_rules(field: FieldDescriptor) -> bool:
 
 
 def test_there_are_rpcs_to_look_at() -> None:
-    assert {rpc.area for rpc in ALL} >= {"petition", "aggregator", "operations"}
-    assert len(ALL) >= 22
+    assert {rpc.area for rpc in ALL} >= {"petition", "claims", "aggregator", "operations"}
+    assert len(ALL) >= 41
 
 
 @each_rpc
