@@ -26,6 +26,7 @@ class Method:
     streams_requests: bool
     streams_responses: bool
     request: Descriptor
+    response: Descriptor
 
     @property
     def path(self) -> str:
@@ -48,6 +49,7 @@ class Method:
             streams_requests=bool(method.client_streaming),
             streams_responses=bool(method.server_streaming),
             request=method.input_type,
+            response=method.output_type,
         )
 
 
