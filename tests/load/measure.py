@@ -88,6 +88,8 @@ class Bench:
                 return [self._stage.coupons.new(FEW)]
             case "sold-out":
                 return [self._stage.coupons.sold_out()]
+            case "posts":
+                return self._stage.discovery_groups()
             case "textbook-coupon":
                 return [self._stage.coupons.textbook(AMPLE)]
             case "textbook-few":
@@ -106,7 +108,7 @@ class Bench:
         match row.contender, row.method:
             case "petition", "CoSign" | "BatchCoSign":
                 return self._stage.counter_and_rows(resources)
-            case "claims", _:
+            case "claims", "ClaimCoupon" | "BatchClaimCoupon":
                 return self._stage.coupons.given_out(resources[0])
             case "textbook" | "tuned", "CoSign":
                 return (self._stage.textbook_counter(resources),)

@@ -18,6 +18,7 @@ Data = Literal[
     "few",
     "textbook-few",
     "sold-out",
+    "posts",
 ]
 Figure = Literal["calls", "items", "p50", "p99"]
 
@@ -29,7 +30,8 @@ class Row:
     Args:
         data: which petitions the calls are about: `hot` is a new one a round, `spread` a thousand new ones, `signed` a new
             one with some signatures, `full` the one that was filled before. Or which coupons: `coupon` is a new one with
-            stock for everybody, of `few` there are 50, of `sold-out` none are left.
+            stock for everybody, of `few` there are 50, of `sold-out` none are left. `posts` are the groups of
+            a hundred thousand food posts.
         callers: concurrent ones; 0 stands for the number on the command line.
         calls: how many there are in all, instead of as many as fit into the time.
     """
@@ -92,6 +94,7 @@ CLAIMS = (
     Row("sold-out", "ClaimCoupon, sold out", "claims", "ClaimCoupon", "sold-out"),
     Row("textbook-burst", "textbook, 500 at once for 50", "textbook", "ClaimCoupon", "textbook-few", BURST, 1, BURST),
     Row("burst", "ClaimCoupon, 500 at once for 50", "claims", "ClaimCoupon", "few", BURST, 1, BURST),
+    Row("discovery", "ListFoodPosts of 50 among 100,000", "claims", "ListFoodPosts", "posts", callers=8),
 )
 SIZE = (
     Row("sign-empty", "CoSign, petition without signers", "petition", "CoSign", "hot"),
@@ -117,6 +120,7 @@ BARS = (
     Bar("sold-out", "calls", "bare-claim", at_least=0.80),
     # Half the time is twice the calls a second.
     Bar("burst", "calls", "textbook-burst", at_least=2.0),
+    Bar("discovery", "p99", None, at_most=0.050),
     Bar("sign-full", "p99", "sign-empty", at_most=1.3),
     Bar("sign-full", "p99", None, at_most=0.150, aim=True),
     Bar("count-full", "p99", "count-empty", at_most=1.3),

@@ -16,6 +16,7 @@ from libs.data.migrate import upgrade
 from libs.devstack.postgres import Cluster, free_port, remove_home
 from tests.load.contenders import TEXTBOOK_SCHEMA
 from tests.load.coupons import TEXTBOOK_COUPONS, Coupons
+from tests.load.food import discovery_groups
 
 NEW_PETITIONS = """
 INSERT INTO petition.petition_submissions (petition_id, title, body, petition_type, submitter_id, escalation_thresholds)
@@ -82,6 +83,9 @@ class Stage:
         self._connection.execute("VACUUM (ANALYZE) petition.co_signs")
         self._connection.execute("CHECKPOINT")
         return petition
+
+    def discovery_groups(self) -> list[str]:
+        return discovery_groups(self._connection)
 
     def counter_and_rows(self, petitions: Sequence[str]) -> tuple[int, int]:
         row: Any = self._connection.execute(EXACT, [list(petitions)]).fetchone()

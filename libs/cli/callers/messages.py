@@ -10,8 +10,9 @@ import grpc.aio
 from google.protobuf.message import Message
 from tally.aggregator.v1 import aggregator_pb2, aggregator_service_pb2
 from tally.aggregator.v1.aggregator_service_pb2_grpc import AggregatorServiceStub
-from tally.claims.v1 import coupon_service_pb2
+from tally.claims.v1 import coupon_service_pb2, exchange_service_pb2
 from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
+from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.petition.v1 import petition_service_pb2
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
 
@@ -20,6 +21,7 @@ from libs.cli.callers.reasons import reason_of
 
 CO_SIGNERS = "petition.co_signers"
 _IDS_AT_ONCE = 4096
+_PAGE = 50
 
 
 def random_ids() -> Iterator[str]:
@@ -60,6 +62,9 @@ def requests(order: Order) -> Iterator[Message]:
                     for _ in range(order.batch)
                 ]
                 yield coupon_service_pb2.BatchClaimCouponRequest(requests=claims)
+        case "ListFoodPosts":
+            listings = [exchange_service_pb2.ListFoodPostsRequest(group_id=r, page_size=_PAGE) for r in order.resources]
+            yield from cycle(listings)
         case "GetCoSignerCount":
             yield from cycle([petition_service_pb2.GetCoSignerCountRequest(petition_id=r) for r in order.resources])
         case "GetCounter":
@@ -87,6 +92,10 @@ def _coupon(method: str) -> Callable[[grpc.aio.Channel], Any]:
     return lambda channel: getattr(CouponServiceStub(channel), method)
 
 
+def _exchange(method: str) -> Callable[[grpc.aio.Channel], Any]:
+    return lambda channel: getattr(ExchangeServiceStub(channel), method)
+
+
 def _aggregator(method: str) -> Callable[[grpc.aio.Channel], Any]:
     return lambda channel: getattr(AggregatorServiceStub(channel), method)
 
@@ -101,6 +110,7 @@ CALLS = {
     "GetCoSignerCount": Call(_petition("GetCoSignerCount")),
     "ClaimCoupon": Call(_coupon("ClaimCoupon")),
     "BatchClaimCoupon": Call(_coupon("BatchClaimCoupon"), _failed_items),
+    "ListFoodPosts": Call(_exchange("ListFoodPosts")),
     "GetCounter": Call(_aggregator("GetCounter")),
     "BatchGetCounters": Call(_aggregator("BatchGetCounters"), _failed_items),
 }

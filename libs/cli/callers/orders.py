@@ -16,6 +16,7 @@ Method = Literal[
     "BatchGetCounters",
     "ClaimCoupon",
     "BatchClaimCoupon",
+    "ListFoodPosts",
 ]
 
 
@@ -23,7 +24,7 @@ class Order(BaseModel):
     """Calls to make, one after the other by each caller, until the time is up or the calls are used up.
 
     Args:
-        resources: petitions or coupons, taken in turn by the calls.
+        resources: petitions, coupons or groups, taken in turn by the calls.
         seconds: how long to go on; 0 for as long as there are calls.
         calls: of the process, shared by its callers; 0 for as many as fit into the time.
         batch: items of one call, for the methods that take many.
