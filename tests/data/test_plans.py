@@ -1,13 +1,7 @@
-"""What Postgres does for each statement at size: 50,000 petitions, 200,000 signatures on one of them, 100,000 on others.
+"""What Postgres does for each statement at size: 50,000 petitions, 200,000 signatures on one of them, 100,000 on others."""
 
-Planned in a plain session with default settings, so that nothing here holds only because scans were forbidden.
-"""
-
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -20,6 +14,7 @@ from libs.data.counters import aggregate_update_sql
 from libs.data.events import PAGE
 from libs.data.transaction import _lock_and_read_sql
 from services.petition import store, store_petitions, store_reads
+from tests.data.plans import explained
 from tests.postgres import scratch_database
 
 HOT = UUID("11111111-1111-4111-8111-111111111111")
@@ -67,64 +62,6 @@ def large_database_url(postgres_server: psycopg.Connection, postgres_url: str, t
                 db.execute(sql.SQL(statement))
             db.execute("VACUUM (ANALYZE)")
         yield url
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What EXPLAIN ANALYZE said, node by node."""
-
-    nodes: list[dict[str, Any]]
-
-    @property
-    def scans(self) -> set[tuple[str, str]]:
-        """Each scan with the index it uses, or the table it reads whole."""
-        return {
-            (node["Node Type"], node.get("Index Name") or node["Relation Name"])
-            for node in self.nodes
-            if "Scan" in node["Node Type"] and ("Relation Name" in node or "Index Name" in node)
-        }
-
-    @property
-    def rows_read(self) -> int:
-        """Rows that scans of tables and indexes produced or threw away."""
-        read: float = sum(
-            (node["Actual Rows"] + sum(node.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Index Recheck")))
-            * node["Actual Loops"]
-            for node in self.nodes
-            if "Relation Name" in node
-        )
-        return round(read)
-
-    @property
-    def heap_fetches(self) -> int:
-        return sum(int(node.get("Heap Fetches", 0)) for node in self.nodes)
-
-    def uses(self, *indexes: str) -> None:
-        """Fails unless exactly these indexes are used and no table is read whole."""
-        names = {name for _, name in self.scans}
-        assert not [scan for scan in self.scans if scan[0] == "Seq Scan"], self.scans
-        assert names - {"petition_submissions", "co_signs", "events"} == set(indexes), self.scans
-
-
-async def explained(url: str, sql: str, *arguments: object, generic: bool = False) -> Plan:
-    """The plan of a statement as it ran, rolled back afterwards; `generic` as one cached for any arguments."""
-    connection = await asyncpg.connect(url)
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        if generic:
-            await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        found = json.loads(await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", *arguments))
-    finally:
-        await transaction.rollback()
-        await connection.close()
-
-    def flat(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        yield node
-        for part in node.get("Plans", ()):
-            yield from flat(part)
-
-    return Plan(list(flat(found[0]["Plan"])))
 
 
 KEY = "petition_submissions_pkey"
