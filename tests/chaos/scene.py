@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from libs.devstack.postgres import Cluster
-from tests.concurrency.caller_process import Plan
 from tests.concurrency.callers import Callers, calling
 from tests.concurrency.checker import assert_exact
 from tests.concurrency.history import History
 from tests.concurrency.mix import LIVELY, Action
+from tests.concurrency.plan import Plan
 from tests.concurrency.service_process import ServiceProcess
 from tests.concurrency.stored import StoredPetition
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import psycopg
 
-from tests.concurrency.caller_process import Plan
 from tests.concurrency.callers import calling
 from tests.concurrency.checker import assert_exact
 from tests.concurrency.mix import LIVELY
 from tests.concurrency.petitions import create_petitions
+from tests.concurrency.plan import Plan
 from tests.concurrency.service_process import ServiceProcess, petition_service
 
 IDLE_IN_TRANSACTION = (

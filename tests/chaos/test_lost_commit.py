@@ -14,13 +14,14 @@ from tally.petition.v1 import petition_service_pb2 as messages
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
 
 from tests.chaos.proxy import CommitProxy, Cut
-from tests.concurrency.caller_process import Plan
+from tests.concurrency.answers import open_channel
 from tests.concurrency.callers import calling
-from tests.concurrency.calls import Caller, open_channel
+from tests.concurrency.calls import Caller
 from tests.concurrency.checker import assert_exact
 from tests.concurrency.history import History
 from tests.concurrency.mix import LIVELY
 from tests.concurrency.petitions import create_petitions, new_id
+from tests.concurrency.plan import Plan
 from tests.concurrency.service_process import ServiceProcess, petition_service
 from tests.postgres import scratch_database
 from tests.unit.devstack.waiting import wait_until

@@ -6,10 +6,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.concurrency.caller_process import Plan
 from tests.concurrency.callers import calling
 from tests.concurrency.mix import UNARY
 from tests.concurrency.petitions import create_petitions
+from tests.concurrency.plan import Plan
 from tests.concurrency.service_process import petition_service
 
 # TALLY_MEMORY_CALLS=1000000 for the full form, which takes some ten minutes.

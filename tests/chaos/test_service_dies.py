@@ -3,8 +3,8 @@
 import pytest
 
 from tests.chaos.scene import Scene
-from tests.concurrency.checker import WRITTEN_TO_A_BROKEN_STREAM
 from tests.concurrency.history import Attempt, History
+from tests.concurrency.judging import WRITTEN_TO_A_BROKEN_STREAM
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.heavy)])

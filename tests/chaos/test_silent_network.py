@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.proxy import CommitProxy
-from tests.concurrency.caller_process import Plan
 from tests.concurrency.callers import calling
 from tests.concurrency.checker import assert_exact
 from tests.concurrency.mix import LIVELY
 from tests.concurrency.petitions import create_petitions
+from tests.concurrency.plan import Plan
 from tests.concurrency.service_process import petition_service
 from tests.unit.devstack.waiting import wait_until
 

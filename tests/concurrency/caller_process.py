@@ -8,16 +8,18 @@ import asyncio
 import os
 import sys
 import threading
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import orjson
 import uvloop
-from tally.petition.v1 import petition_service_pb2 as messages
 
-from tests.concurrency.calls import Caller, open_channel
-from tests.concurrency.history import Attempt, write_history
-from tests.concurrency.mix import Action, Mix, Operation
+from tests.concurrency.answers import open_channel
+from tests.concurrency.claims.claimant import Claimant
+from tests.concurrency.history import Answered, write_history
+from tests.concurrency.plan import Plan
+from tests.concurrency.signer import Signer
 
 CHANNELS = 8
 # A caller whose write has no clear answer asks again with the same request id, this often and this far apart in seconds.
@@ -25,37 +27,23 @@ REPEATS, REPEAT_PAUSE = 400, 0.05
 _TRY_AGAIN = ("DATABASE_UNAVAILABLE", "QUEUE_FULL", "SHUTTING_DOWN", "DEADLINE_EXCEEDED")
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the callers of one process do.
+class Player(Protocol):
+    """One caller, who draws from a seed what to do next."""
 
-    Args:
-        targets: addresses of the service, used in turn.
-        history: where the record goes.
-        operations: of each caller; 0 for going on until told to stop.
-        persistence: share of writes without a clear answer that are repeated.
-        keep_history: unset for more attempts than memory should hold.
-    """
+    async def play(self) -> Sequence[tuple[Any, Answered]]:
+        """Does the next thing; each request with what it was answered."""
 
-    targets: list[str]
-    petition_ids: list[str]
-    seed: str
-    history: str = ""
-    callers: int = 64
-    operations: int = 0
-    users: int = 0
-    items: int = 20
-    weights: dict[Action, float] = field(default_factory=lambda: {"sign": 1.0})
-    deadline: float = 60.0
-    persistence: float = 1.0
-    keep_history: bool = True
+    async def repeat(self, request: Any) -> Answered:
+        """Asks once more."""
 
-    def of(self, name: str, *targets: str) -> "Plan":
-        """The same for other callers."""
-        return replace(self, targets=list(targets), seed=f"{self.seed}/{name}")
+    def chance(self, share: float) -> bool:
+        """True so often, by the seed."""
 
 
-class Record(list[Attempt]):
+PLAYERS: dict[str, Callable[..., Player]] = {"signers": Signer, "claimants": Claimant}
+
+
+class Record(list[Any]):
     """A history that counts; with `keep` unset it only counts."""
 
     def __init__(self, keep: bool) -> None:
@@ -63,7 +51,7 @@ class Record(list[Attempt]):
         self._keep = keep
         self.acknowledged = 0
 
-    def append(self, attempt: Attempt) -> None:
+    def append(self, attempt: Answered) -> None:
         self.acknowledged += attempt.acknowledged
         if self._keep:
             super().append(attempt)
@@ -79,9 +67,8 @@ async def run(plan: Plan, go: asyncio.Event, stop: asyncio.Event) -> None:
         progress = asyncio.create_task(_report(history))
         async with asyncio.TaskGroup() as group:
             for n in range(plan.callers):
-                caller = Caller(channels[n % count], history, plan.deadline)
-                mix = Mix(f"{plan.seed}/{n}", plan.petition_ids, plan.users, plan.weights, plan.items)
-                group.create_task(_call(plan, caller, mix, stop))
+                player = PLAYERS[plan.players](channels[n % count], history, plan, str(n))
+                group.create_task(_call(plan, player, stop))
         progress.cancel()
         await asyncio.wait({progress})
     finally:
@@ -91,45 +78,23 @@ async def run(plan: Plan, go: asyncio.Event, stop: asyncio.Event) -> None:
     say(history.acknowledged)
 
 
-async def _call(plan: Plan, caller: Caller, mix: Mix, stop: asyncio.Event) -> None:
+async def _call(plan: Plan, player: Player, stop: asyncio.Event) -> None:
     done = 0
     while not stop.is_set() and (not plan.operations or done < plan.operations):
-        operation = mix.next()
-        for request, attempt in zip(operation.requests, await _do(caller, mix, operation), strict=True):
-            if not _settled(attempt) and mix.chance(plan.persistence):
-                await _settle(caller, request)
+        for request, attempt in await player.play():
+            if not _settled(attempt) and player.chance(plan.persistence):
+                await _settle(player, request)
         done += 1
 
 
-async def _do(caller: Caller, mix: Mix, operation: Operation) -> list[Attempt]:
-    signatures = [r for r in operation.requests if isinstance(r, messages.CoSignRequest)]
-    match operation.action:
-        case "batch":
-            return await caller.batch(signatures)
-        case "stream":
-            return await caller.stream(signatures)
-        case "cancel":
-            return [await caller.sign_and_cancel(signatures[0], mix.pause(0.02))]
-        case "hurry":
-            return [await caller.sign(signatures[0], 0.001)]
-        case _:
-            return [await _repeat(caller, operation.requests[0])]
-
-
-async def _repeat(caller: Caller, request: messages.CoSignRequest | messages.WithdrawCoSignRequest) -> Attempt:
-    if isinstance(request, messages.WithdrawCoSignRequest):
-        return await caller.withdraw(request)
-    return await caller.sign(request)
-
-
-async def _settle(caller: Caller, request: messages.CoSignRequest | messages.WithdrawCoSignRequest) -> None:
+async def _settle(player: Player, request: object) -> None:
     for _ in range(REPEATS):
         await asyncio.sleep(REPEAT_PAUSE)
-        if _settled(await _repeat(caller, request)):
+        if _settled(await player.repeat(request)):
             return
 
 
-def _settled(attempt: Attempt) -> bool:
+def _settled(attempt: Answered) -> bool:
     return not attempt.unknown and attempt.reason not in _TRY_AGAIN
 
 

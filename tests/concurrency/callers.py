@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -10,8 +11,8 @@ from pathlib import Path
 
 import orjson
 
-from tests.concurrency.caller_process import Plan
-from tests.concurrency.history import History, read_history
+from tests.concurrency.history import A, Attempt, History, read_history
+from tests.concurrency.plan import Plan
 from tests.unit.devstack.waiting import wait_until
 
 
@@ -49,9 +50,9 @@ class CallerProcess:
     def over(self) -> bool:
         return self._process.poll() is not None
 
-    def history(self) -> History:
+    def history(self, attempt: type[A]) -> list[A]:
         assert self._process.returncode == 0, f"the callers ended with status {self._process.returncode}"
-        return read_history(Path(self.plan.history))
+        return read_history(Path(self.plan.history), attempt)
 
     def close(self) -> None:
         self._process.kill()
@@ -83,15 +84,24 @@ class Callers:
     def _over(self) -> bool:
         return all(process.over for process in self.processes)
 
+    def work(self, seconds: float) -> None:
+        """For so long, and until everybody has settled what they had begun."""
+        time.sleep(seconds)
+        self.stop()
+
     def stop(self) -> None:
         """Each caller settles what it has begun, and ends."""
         for process in self.processes:
             process.say("stop")
 
-    def history(self, seconds: float = 100.0) -> History:
-        """Waits for their end and answers what all of them saw."""
+    def history(self) -> History:
+        """What all signers saw, when they have ended."""
+        return self.history_of(Attempt)
+
+    def history_of(self, attempt: type[A], seconds: float = 100.0) -> list[A]:
+        """Waits for their end and answers what all of them saw; attempts of the kind that such callers make."""
         wait_until(lambda: self._over, seconds)
-        return [attempt for process in self.processes for attempt in process.history()]
+        return [seen for process in self.processes for seen in process.history(attempt)]
 
 
 @contextmanager

@@ -9,34 +9,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from tests.concurrency.history import Attempt, History
+from tests.concurrency.judging import assert_none, complaints, defects, numbers_follow_time, one_answer_a_request
 from tests.concurrency.stored import Signature, StoredPetition, read_stored
 
 Rule = Callable[[StoredPetition, History], Iterator[str]]
-
-SHOWN = 5
-
-# What gRPC's asynchronous client makes of a stream that breaks while it writes; no server said so.
-WRITTEN_TO_A_BROKEN_STREAM = "Internal error from Core"
 
 
 def assert_exact(url: str, petition_ids: Sequence[str], history: History) -> dict[str, StoredPetition]:
     """Fails with every violation found; answers what is stored, for what a test has to say beyond."""
     stored = read_stored(url, petition_ids)
-    found = violations(stored, history)
-    listed = "\n".join(found[:SHOWN])
-    assert not found, f"{len(found)} violations in a history of {len(history)}:\n{listed}"
+    assert_none(violations(stored, history), history)
     return stored
 
 
 def violations(stored: dict[str, StoredPetition], history: History) -> list[str]:
-    by_petition: dict[str, History] = defaultdict(list)
-    for attempt in history:
-        by_petition[attempt.petition_id].append(attempt)
-    found = [f"{petition_id}: answered but not stored" for petition_id in by_petition.keys() - stored.keys()]
-    for petition_id, petition in stored.items():
-        for rule in RULES:
-            found += [f"{petition_id} {complaint}" for complaint in rule(petition, by_petition[petition_id])]
-    return found
+    return complaints(stored, history, RULES, lambda attempt: attempt.petition_id)
 
 
 # -- the database with itself
@@ -196,28 +183,12 @@ def stored_was_attempted(petition: StoredPetition, history: History) -> Iterator
 
 def a_request_has_one_answer(petition: StoredPetition, history: History) -> Iterator[str]:
     """G5: the first time once, and the same answer every other time."""
-    answers: dict[tuple[str, str], list[Attempt]] = defaultdict(list)
-    for attempt in history:
-        if attempt.acknowledged:
-            answers[attempt.kind, attempt.request_id].append(attempt)
-    for (kind, request_id), acknowledged in answers.items():
-        if len({attempt.answer for attempt in acknowledged}) > 1:
-            yield f"{kind} {request_id} was answered {[a.answer for a in acknowledged]}"
-        if sum(not attempt.replayed for attempt in acknowledged) > 1:
-            yield f"{kind} {request_id} was done for the first time more than once"
+    yield from one_answer_a_request(history)
 
 
 def ordinals_follow_time(petition: StoredPetition, history: History) -> Iterator[str]:
     """Whoever asked after another was answered has the higher ordinal."""
-    signed = [a for a in history if a.kind == "sign" and a.acknowledged]
-    answered = sorted(signed, key=lambda a: a.answered)
-    highest, place = 0, 0
-    for attempt in sorted((a for a in signed if not a.replayed), key=lambda a: a.invoked):
-        while place < len(answered) and answered[place].answered < attempt.invoked:
-            highest = max(highest, answered[place].ordinal)
-            place += 1
-        if attempt.ordinal <= highest:
-            yield f"ordinal {attempt.ordinal} was asked for after {highest} had been answered"
+    yield from numbers_follow_time((a for a in history if a.kind == "sign" and a.acknowledged), lambda a: a.ordinal)
 
 
 def refusals_are_true(petition: StoredPetition, history: History) -> Iterator[str]:
@@ -237,8 +208,7 @@ def refusals_are_true(petition: StoredPetition, history: History) -> Iterator[st
             signed = acknowledged.get(standing.get(attempt.user_id, ""), float("inf"))
             if signed < attempt.invoked:
                 yield f"told that a standing signature does not stand: {attempt}"
-        elif attempt.code in ("INTERNAL", "UNKNOWN") and attempt.message != WRITTEN_TO_A_BROKEN_STREAM:
-            yield f"a defect was answered: {attempt}"
+    yield from defects(history)
 
 
 RULES: tuple[Rule, ...] = (

@@ -1,9 +1,10 @@
-"""Two petition services on one database, shared by the tests of this folder: each test has petitions of its own."""
+"""Two services of each kind on one database, shared by the tests of this folder: each test has resources of its own."""
 
 import os
 import random
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,6 +12,23 @@ import pytest
 from tests.concurrency.service_process import ServiceProcess
 from tests.concurrency.stage import Stage
 from tests.postgres import scratch_database
+
+# Patient, so that a slow machine is not taken for a lock error.
+PATIENT = {"lock_timeout": "20", "statement_timeout": "30"}
+# Seconds that portions are held on the claims stage: short enough that holds end while callers are at work.
+HOLD_SECONDS = 0.5
+
+
+@contextmanager
+def two_services(name: str, url: str, logs: Path, **settings: str) -> Iterator[Stage]:
+    with ExitStack() as stack:
+        services = [ServiceProcess(name, url, logs / f"{name}-{n}.log", **PATIENT, **settings) for n in range(2)]
+        for service in services:
+            stack.callback(service.close)
+            service.start(wait=False)
+        for service in services:
+            service.wait_until_serving()
+        yield Stage(url, services)
 
 
 @pytest.fixture(scope="session")
@@ -20,19 +38,28 @@ def stage(
     template_database: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stage]:
-    """Two services; they start once for all tests of a worker."""
-    logs = tmp_path_factory.mktemp("two-services")
-    with ExitStack() as stack:
-        url = stack.enter_context(scratch_database(postgres_server, postgres_url, template_database))
-        # Patient, so that a slow machine is not taken for a lock error.
-        patient = {"lock_timeout": "20", "statement_timeout": "30"}
-        services = [ServiceProcess(url, logs / f"petition-{n}.log", **patient) for n in range(2)]
-        for service in services:
-            stack.callback(service.close)
-            service.start(wait=False)
-        for service in services:
-            service.wait_until_serving()
-        yield Stage(url, services)
+    """Two petition services; they start once for all tests of a worker."""
+    with (
+        scratch_database(postgres_server, postgres_url, template_database) as url,
+        two_services("petition", url, tmp_path_factory.mktemp("two-services")) as stage,
+    ):
+        yield stage
+
+
+@pytest.fixture(scope="session")
+def claims_stage(
+    postgres_server: psycopg.Connection,
+    postgres_url: str,
+    template_database: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stage]:
+    """Two claims services, likewise; both end holds soon after their time is over."""
+    holds = {"claims_hold_seconds": str(HOLD_SECONDS), "claims_expiry_seconds": "0.1"}
+    with (
+        scratch_database(postgres_server, postgres_url, template_database) as url,
+        two_services("claims", url, tmp_path_factory.mktemp("two-claims-services"), **holds) as stage,
+    ):
+        yield stage
 
 
 @pytest.fixture

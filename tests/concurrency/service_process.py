@@ -1,4 +1,4 @@
-"""The petition service as a process of its own, as it runs in production, on a port of its own."""
+"""A service as a process of its own, as it runs in production, on a port of its own."""
 
 import os
 import signal
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -20,7 +21,7 @@ _LAUNCH = """
 import ctypes, os, sys
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
-os.execv(sys.executable, [sys.executable, "-m", "services.petition"])
+os.execv(sys.executable, [sys.executable, "-m", sys.argv[1]])
 """
 
 
@@ -28,10 +29,12 @@ class ServiceProcess:
     """Started, killed and started again at one address.
 
     Args:
+        name: of the service, such as `petition`.
         settings: environment variables without their prefix, such as `lock_timeout="0.3"`.
     """
 
-    def __init__(self, database_url: str, log: Path, **settings: str) -> None:
+    def __init__(self, name: str, database_url: str, log: Path, **settings: str) -> None:
+        self._module = f"services.{name}"
         self.address = f"127.0.0.1:{free_port()}"
         self.log = log
         self._environment = {
@@ -49,7 +52,7 @@ class ServiceProcess:
         self._launches = len(self.logged("serving"))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _LAUNCH],
+                [sys.executable, "-I", "-S", "-c", _LAUNCH, self._module],
                 env={**inherited, **self._environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -118,11 +121,15 @@ class ServiceProcess:
 
 
 @contextmanager
-def petition_service(database_url: str, log: Path, **settings: str) -> Iterator[ServiceProcess]:
+def service_process(name: str, database_url: str, log: Path, **settings: str) -> Iterator[ServiceProcess]:
     """A service that serves; killed at the end if it still runs."""
-    service = ServiceProcess(database_url, log, **settings)
+    service = ServiceProcess(name, database_url, log, **settings)
     try:
         service.start()
         yield service
     finally:
         service.close()
+
+
+petition_service = partial(service_process, "petition")
+claims_service = partial(service_process, "claims")

@@ -1,4 +1,4 @@
-"""A database, and the petition services on it."""
+"""A database, and the services on it."""
 
 from dataclasses import dataclass
 

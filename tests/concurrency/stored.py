@@ -84,7 +84,7 @@ SELECT petition_id::text AS petition_id, version, threshold, kind, co_signer_cou
 WHERE petition_id = ANY(%s) ORDER BY version, position
 """
 EVENTS = """
-SELECT aggregate_id AS petition_id, version, kind, xid::text::bigint AS xid, payload FROM operations.events
+SELECT aggregate_id, version, kind, xid::text::bigint AS xid, payload FROM operations.events
 WHERE aggregate_id = ANY(%s::text[]) ORDER BY version, xid, position
 """
 
@@ -120,7 +120,7 @@ def read_stored(url: str, petition_ids: Sequence[str]) -> dict[str, StoredPetiti
             petition = stored[row.pop("petition_id")]
             petition.escalations.append(Escalation(**row))
         for row in connection.execute(EVENTS, wanted):
-            petition = stored[row.pop("petition_id")]
+            petition = stored[row.pop("aggregate_id")]
             petition.events.append(Event(**row))
     return stored
 

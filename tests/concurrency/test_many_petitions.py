@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.concurrency.caller_process import Plan
 from tests.concurrency.callers import calling
 from tests.concurrency.checker import assert_exact
 from tests.concurrency.mix import CROSSING
 from tests.concurrency.petitions import create_petitions
+from tests.concurrency.plan import Plan
 from tests.concurrency.stage import Stage
 
 

@@ -9,11 +9,11 @@ import pytest
 from tally.petition.v1 import petition_service_pb2 as messages
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
 
-from tests.concurrency.caller_process import Plan
 from tests.concurrency.callers import calling
 from tests.concurrency.checker import assert_exact
 from tests.concurrency.mix import EVERYTHING
 from tests.concurrency.petitions import create_petitions, new_id
+from tests.concurrency.plan import Plan
 from tests.concurrency.stage import Stage
 
 

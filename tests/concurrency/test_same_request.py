@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 import pytest
 from tally.petition.v1 import petition_service_pb2 as messages
 
-from tests.concurrency.calls import Caller, open_channel
+from tests.concurrency.answers import open_channel
+from tests.concurrency.calls import Caller
 from tests.concurrency.checker import assert_exact
 from tests.concurrency.history import History
 from tests.concurrency.petitions import create_petitions, new_id
