@@ -40,6 +40,8 @@ INDEXES = (
     ("exchanges_by_receiver", "INDEX", "ON claims.exchanges (receiver_id, exchange_id DESC)"),
     ("exchanges_by_giver", "INDEX", "ON claims.exchanges (giver_id, exchange_id DESC)"),
     ("exchanges_overdue", "INDEX", "ON claims.exchanges (hold_expire_time) WHERE status = 'pending'"),
+    # A claim looks for these of its post, and would else read every hold of a post that many claim at once.
+    ("exchanges_overdue_of_post", "INDEX", "ON claims.exchanges (food_id, hold_expire_time) WHERE status = 'pending'"),
 )
 
 
