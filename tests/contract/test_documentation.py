@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from services.claims.settings import ClaimsSettings
 from tests.contract.sources import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -32,3 +33,13 @@ def test_every_make_target_is_listed_by_make_help() -> None:
     rules = re.findall(r"^([a-z-]+):(?!=)(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     internal = {"proto-image", "grpcurl-if-possible"}
     assert {name for name, rest in rules if " ## " not in rest} == internal
+
+
+def test_the_settings_of_claims_are_documented_with_their_defaults() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    rows = re.findall(r"^\| `TALLY_(CLAIMS_\w+)` \| ([\d,.]+) \|", text, re.MULTILINE)
+    documented = {name.lower(): float(default.replace(",", "")) for name, default in rows}
+    declared = {
+        name: field.default for name, field in ClaimsSettings.model_fields.items() if name.startswith("claims_")
+    }
+    assert documented == declared
