@@ -7,7 +7,7 @@ import pytest
 
 from tests.stored import Connection
 
-ROLES = ("tally_petition", "tally_aggregator", "tally_operations")
+ROLES = ("tally_petition", "tally_claims", "tally_aggregator", "tally_operations")
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ async def rights(db: Connection, role: str) -> dict[str, set[str]]:
         """
         SELECT format('%I.%I', schemaname, tablename) AS name, privilege
         FROM pg_tables, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS privilege
-        WHERE schemaname IN ('petition', 'operations')
+        WHERE schemaname IN ('petition', 'claims', 'operations')
           AND has_schema_privilege($1, schemaname, 'USAGE')
           AND has_table_privilege($1, format('%I.%I', schemaname, tablename), privilege)
         """,
@@ -34,8 +34,9 @@ async def rights(db: Connection, role: str) -> dict[str, set[str]]:
     return found
 
 
-async def test_the_petition_service_cannot_lift_a_halt_or_write_what_is_operations(db: Connection) -> None:
-    allowed = await rights(db, "tally_petition")
+@pytest.mark.parametrize("role", ["tally_petition", "tally_claims"])
+async def test_a_service_that_writes_cannot_lift_a_halt_or_write_what_is_operations(db: Connection, role: str) -> None:
+    allowed = await rights(db, role)
     assert allowed["operations.halt"] == {"SELECT"}
     assert allowed["operations.events"] == {"INSERT", "SELECT"}
     assert allowed["operations.counter_repairs"] <= {"INSERT", "SELECT"}
@@ -51,15 +52,31 @@ async def test_signatures_are_never_changed_and_escalations_never_taken_back(db:
     assert allowed["petition.petition_submissions"] == {"SELECT", "INSERT", "UPDATE"}
 
 
+async def test_claims_steps_and_ratings_are_never_changed_and_nothing_of_claims_is_deleted(db: Connection) -> None:
+    allowed = await rights(db, "tally_claims")
+    for table in ("claims", "exchange_steps", "ratings"):
+        assert allowed[f"claims.{table}"] == {"SELECT", "INSERT"}
+    for table in ("coupons", "waitlist", "food_posts", "exchanges", "requests"):
+        assert allowed[f"claims.{table}"] == {"SELECT", "INSERT", "UPDATE"}
+
+
+async def test_petitions_and_claims_have_no_business_with_each_other(db: Connection) -> None:
+    for role, others in (("tally_petition", "claims."), ("tally_claims", "petition.")):
+        allowed = await rights(db, role)
+        assert allowed and not [table for table in allowed if table.startswith(others)]
+
+
 async def test_the_aggregator_writes_nothing(db: Connection) -> None:
     allowed = await rights(db, "tally_aggregator")
     assert set().union(*allowed.values()) == {"SELECT"}
     assert "petition.co_signs" not in allowed, "it serves counters and has no business with who signed"
+    of_claims = {table for table in allowed if table.startswith("claims.")}
+    assert of_claims == {"claims.coupons", "claims.food_posts"}, "nor with who has what"
 
 
-async def test_the_operations_service_touches_no_petition(db: Connection) -> None:
+async def test_the_operations_service_touches_no_petition_and_no_claim(db: Connection) -> None:
     allowed = await rights(db, "tally_operations")
-    assert not [table for table in allowed if table.startswith("petition.")]
+    assert not [table for table in allowed if table.startswith(("petition.", "claims."))]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -69,7 +86,7 @@ async def test_a_services_role_owns_nothing_and_cannot_log_in_or_make_anything(d
     )
     assert row is not None and not any(row)
     assert not await db.fetchval("SELECT count(*) FROM pg_class WHERE relowner = $1::regrole", role)
-    for schema in ("petition", "operations", "public"):
+    for schema in ("petition", "claims", "operations", "public"):
         assert not await db.fetchval("SELECT has_schema_privilege($1, $2, 'CREATE')", role, schema)
 
 
@@ -84,6 +101,18 @@ async def test_a_services_role_owns_nothing_and_cannot_log_in_or_make_anything(d
         ("tally_aggregator", "UPDATE petition.petition_submissions SET co_signer_count = 1"),
         ("tally_aggregator", "SELECT * FROM petition.co_signs"),
         ("tally_operations", "SELECT * FROM petition.petition_submissions"),
+        ("tally_operations", "SELECT * FROM claims.coupons"),
+        ("tally_claims", "UPDATE operations.halt SET halted = false"),
+        ("tally_claims", "SELECT * FROM petition.petition_submissions"),
+        ("tally_claims", "INSERT INTO petition.co_signs SELECT * FROM petition.co_signs"),
+        ("tally_claims", "UPDATE claims.claims SET user_id = gen_random_uuid()"),
+        ("tally_claims", "DELETE FROM claims.exchanges"),
+        ("tally_claims", "DROP TABLE claims.coupons"),
+        ("tally_petition", "SELECT * FROM claims.coupons"),
+        ("tally_petition", "UPDATE claims.food_posts SET portions = 1"),
+        ("tally_aggregator", "SELECT * FROM claims.claims"),
+        ("tally_aggregator", "SELECT * FROM claims.exchanges"),
+        ("tally_aggregator", "UPDATE claims.coupons SET remaining_amount = 1"),
     ],
 )
 async def test_what_a_role_may_not_do_the_database_refuses(as_role: Connection, role: str, statement: str) -> None:
