@@ -37,7 +37,7 @@ def test_20_coupons_and_food_posts_stay_exact_through_two_services(
         seed,
         players="claimants",
         food_posts=posts,
-        callers=64,
+        callers=32,
         users=20_000,
         weights=EVERYTHING,
     )

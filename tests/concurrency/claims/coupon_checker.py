@@ -14,7 +14,7 @@ from tests.concurrency.judging import assert_none, complaints, defects, numbers_
 Rule = Callable[[StoredCoupon, ClaimsHistory], Iterator[str]]
 
 KINDS = ("claim", "join", "restock")
-# Seconds after which stock that came back is not denied any more.
+# Seconds after which neither stock that came back nor a claim that was made is denied by the memory of another service.
 MOST_BEHIND = 0.25
 
 
@@ -204,8 +204,9 @@ def refusals_are_true(coupon: StoredCoupon, history: ClaimsHistory) -> Iterator[
             there = places.get((attempt.user_id, attempt.told["position"]), attempt.request_id)
             if there == attempt.request_id:
                 yield f"told of a place of another request that there never was: {attempt}"
-        elif attempt.reason == "OUT_OF_STOCK" and has_since.get(attempt.user_id, float("inf")) < attempt.invoked:
-            yield f"has a claim and was told that nothing is left: {attempt}"
+        elif attempt.reason == "OUT_OF_STOCK":
+            if has_since.get(attempt.user_id, float("inf")) + MOST_BEHIND < attempt.invoked:
+                yield f"has a claim and was told that nothing is left: {attempt}"
         elif attempt.code == "NOT_FOUND":
             yield f"told that there is no such coupon: {attempt}"
     yield from defects(history)

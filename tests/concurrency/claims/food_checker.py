@@ -26,6 +26,7 @@ LIVES = {
 # Where the portions are: remaining, held, claimed.
 _REMAINING, _HELD, _CLAIMED = range(3)
 WHERE = {"pending": _HELD, "confirmed": _CLAIMED, "completed": _CLAIMED, "cancelled": _REMAINING, "expired": _REMAINING}
+ACTIVE = ("pending", "confirmed")
 
 
 def assert_food_exact(url: str, food_post_ids: Sequence[str], history: ClaimsHistory) -> dict[str, StoredPost]:
@@ -80,7 +81,7 @@ def exact_at_every_commit(post: StoredPost, history: ClaimsHistory) -> Iterator[
             steps_of[step.xid].append((exchange, step))
     told = {PORTIONS_REMAINING.name: post.portions, PORTIONS_HELD.name: 0, PORTIONS_CLAIMED.name: 0}
     told[EXCHANGES_COMPLETED.name] = completed = 0
-    where, statuses = [post.portions, 0, 0], dict[str, str]()
+    where, statuses, active = [post.portions, 0, 0], dict[str, str](), Counter[str]()
     expected_version = 0
     for version, group in groupby(post.events, key=lambda event: event.version):
         events = list(group)
@@ -90,18 +91,20 @@ def exact_at_every_commit(post: StoredPost, history: ClaimsHistory) -> Iterator[
         for event in events:
             for name, values in event.payload.get("counters", {}).items():
                 told[name] = values[post.food_post_id]
-        for exchange, step in steps_of.pop(events[0].xid, []):
-            where[WHERE[statuses.get(exchange.exchange_id, "expired")]] -= exchange.portions
+        steps = steps_of.pop(events[0].xid, [])
+        for exchange, step in steps:
+            before = statuses.get(exchange.exchange_id, "")
+            where[WHERE.get(before, _REMAINING)] -= exchange.portions
             where[WHERE[step.status]] += exchange.portions
+            active[exchange.receiver_id] += (step.status in ACTIVE) - (before in ACTIVE)
             completed += step.status == "completed"
             statuses[exchange.exchange_id] = step.status
         if min(where) < 0:
             yield f"{where} remaining, held and claimed at version {version}"
         if list(told.values()) != [*where, completed]:
             yield f"version {version} says {told}; steps {[*where, completed]}"
-        active = Counter(post.exchanges[e].receiver_id for e, s in statuses.items() if s in ("pending", "confirmed"))
-        if active and max(active.values()) > 1:
-            yield f"two exchanges of {active.most_common(1)[0][0]} at version {version}"
+        if twice := {e.receiver_id for e, _ in steps if active[e.receiver_id] > 1}:
+            yield f"more than one exchange of {twice} at version {version}"
     if expected_version != post.version + 1 or steps_of:
         yield f"version {post.version}, events up to {expected_version - 1}; {len(steps_of)} transactions without one"
 

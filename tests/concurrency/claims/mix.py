@@ -43,7 +43,7 @@ EVERYTHING: dict[Action, float] = {
     "quarrel": 1,
 }
 IMPATIENT: dict[Action, float] = EVERYTHING | {"vanish": 10, "hurry": 10}
-COUPONS: dict[Action, float] = {"claim": 8, "again": 2, "join": 4, "restock": 3, "batch": 1}
+COUPONS: dict[Action, float] = {"claim": 8, "again": 2, "join": 4, "restock": 2, "batch": 0.5}
 FOOD: dict[Action, float] = {"food": 6, "again": 1, "confirm": 3, "complete": 1, "call_off": 2, "quarrel": 2}
 
 MOST_UNITS = 5

@@ -19,6 +19,7 @@ from tests.concurrency.service_process import petition_service as petition_proce
 from tests.eventually import becomes_true
 from tests.servers import refused
 from tests.services.operations.operators import Operator
+from tests.services.operations.under_load import halted_under_load
 from tests.services.petition.people import Petitions, new_uuid
 from tests.stored import Connection, counters_equal_rows
 
@@ -121,45 +122,11 @@ async def test_no_write_commits_after_halt_answered_under_64_callers_of_two_proc
     with petition_process(database_url, tmp_path / "petition.log") as process:
         async with grpc.aio.insecure_channel(process.address) as channel:
             services = [petitions, Petitions(PetitionServiceStub(channel))]
+
+            async def sign(caller: int) -> str:
+                signed = await services[caller % len(services)].sign(ids[caller % len(ids)])
+                return signed.commit_token
+
             for _ in range(3):
-                await halted_under_load(operator, services, ids, db)
+                await halted_under_load(operator, sign, "SELECT count(*) FROM petition.co_signs", db)
     await counters_equal_rows(db)
-
-
-async def halted_under_load(operator: Operator, services: list[Petitions], ids: list[str], db: Connection) -> None:
-    """Halts while 64 callers sign, and resumes; fails where a commit came after the answer."""
-    answered = asyncio.Event()
-    acknowledged: list[str] = []
-    began_after: list[str] = []
-
-    async def caller(number: int) -> None:
-        service, petition_id = services[number % len(services)], ids[number % len(ids)]
-        while True:
-            after = answered.is_set()
-            try:
-                signed = await service.sign(petition_id)
-            except grpc.aio.AioRpcError as error:
-                if "halted" not in (error.details() or ""):
-                    raise
-                if after:
-                    return
-                await asyncio.sleep(0.01)
-            else:
-                (began_after if after else acknowledged).append(signed.commit_token)
-
-    callers = [asyncio.create_task(caller(number)) for number in range(64)]
-    await becomes_true(lambda: _more_than(acknowledged, 300))
-    await operator.halt()
-    stored = await db.fetchval("SELECT count(*) FROM petition.co_signs")
-    newest = await db.fetchval("SELECT max(xid) FROM operations.events WHERE kind LIKE 'petition.%'")
-    answered.set()
-    await asyncio.gather(*callers)
-    assert not began_after, "a write that began after Halt answered was acknowledged"
-    assert await db.fetchval("SELECT count(*) FROM petition.co_signs") == stored
-    assert await db.fetchval("SELECT max(xid) FROM operations.events WHERE kind LIKE 'petition.%'") == newest
-    assert len(acknowledged) <= stored
-    await operator.resume()
-
-
-async def _more_than(things: list[str], count: int) -> bool:
-    return len(things) > count
