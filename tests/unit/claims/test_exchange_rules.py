@@ -26,12 +26,8 @@ from services.claims.exchanges.errors import (
     OutOfStock,
     OwnFoodPost,
 )
-from services.claims.exchanges.model import (
-    Advanced,
-    Command,
-    Expire,
-    Status,
-)
+from services.claims.exchanges.model import Advanced, Command, Expire, Status
+from tests.unit.claims.kitchen import GIVER, HOLD, MISSING, NOON, OTHER, PORTIONS, POST, Kitchen, a_row, advance, claim
 
 
 def test_a_claim_holds_portions_from_the_time_of_its_lock() -> None:
