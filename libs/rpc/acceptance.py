@@ -17,6 +17,8 @@ from buf.validate import validate_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from libs.rpc.patterns import LINES, ONE_LINE
+
 Accepts = Callable[[Any], bool]
 _Test = Callable[[Any], object]
 
@@ -139,7 +141,9 @@ def _of_string(rules: validate_pb2.StringRules) -> _Test:
     tests: list[_Test] = []
     if rules.uuid:
         tests.append(_UUID)
-    if rules.pattern:
+    if rules.pattern in (ONE_LINE, LINES):
+        tests.append(_is_plain)
+    elif rules.pattern:
         portable = _PORTABLE(rules.pattern)
         if portable is None:
             raise _Unsure
@@ -148,6 +152,11 @@ def _of_string(rules: validate_pb2.StringRules) -> _Test:
         shortest, longest = rules.min_len, rules.max_len if rules.HasField("max_len") else 2**62
         tests.append(lambda value: shortest <= len(value) <= longest)
     return reduce(_both, tests, None) or bool
+
+
+def _is_plain(value: str) -> bool:
+    """Of the text that is neither blank nor holds control characters, that which is ASCII: most names are."""
+    return value.isascii() and value.isprintable() and value.strip() != ""
 
 
 def _both(first: _Test | None, second: _Test) -> _Test:

@@ -13,7 +13,8 @@ from tally.operations.v1 import operations_service_pb2
 from tally.petition.v1 import petition_pb2
 from tally.petition.v1 import petition_service_pb2 as messages
 
-from libs.rpc.validation import PATTERNS, violations
+from libs.rpc.patterns import PATTERNS
+from libs.rpc.validation import violations
 from tests.servers import refused
 from tests.unit.rpc.small_server import REQUEST_ID, USER_ID, co_sign, running
 
