@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -26,6 +27,14 @@ def stop_postgres(data: Path, grace: float = 10.0) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGQUIT)
     kill_and_wait(processes, grace)
+
+
+def wait_for_end(process: psutil.Process, seconds: float) -> None:
+    """Waits until nothing of a process runs any more; what its parent has not asked for yet may be left."""
+    give_up = time.monotonic() + seconds
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < give_up:
+            time.sleep(0.02)
 
 
 def kill_and_wait(processes: list[psutil.Process], grace: float) -> None:

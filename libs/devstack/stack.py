@@ -20,6 +20,8 @@ from libs.devstack.status import StackStatus, stack_status
 
 _START_SECONDS = 120.0
 _HOPELESS_RESTARTS = 2
+# What an interpreter takes to end, on a busy machine.
+_LAST_SECONDS = 5.0
 
 Progress = Callable[[str], None]
 
@@ -172,3 +174,5 @@ def _stop_supervisor(settings: StackSettings) -> None:
             leftovers.kill_and_wait([asked], grace=0)
             return
         time.sleep(0.05)
+    if asked is not None:  # it lets go of the lock just before it ends
+        leftovers.wait_for_end(asked, _LAST_SECONDS)
