@@ -145,6 +145,7 @@ def test_what_is_killed_comes_back_and_status_says_so_and_down_leaves_no_process
     assert tally.run("status").returncode == 3
 
 
+@pytest.mark.heavy
 def test_a_killed_supervisor_takes_its_programs_along_and_the_next_up_finds_the_data(tally: Tally) -> None:
     tally.up()
     petition_id = create_petition(tally)
@@ -181,6 +182,7 @@ def test_a_taken_port_is_named_and_nothing_starts(tally: Tally) -> None:
     assert not tally.status().running
 
 
+@pytest.mark.heavy
 def test_a_service_that_does_not_start_fails_the_start_with_the_end_of_its_log(tally: Tally, database_url: str) -> None:
     done = tally.run("up", TALLY_PETITION_MAX_BATCH="0", TALLY_DATABASE_URL=database_url)
     assert done.returncode == 1
