@@ -40,6 +40,18 @@ async def test_what_is_known_to_be_sold_out_is_refused_without_asking_the_databa
     await coupons_add_up(db)
 
 
+async def test_what_a_batch_found_sold_out_is_known_too(desk: Desk) -> None:
+    name, _ = await desk.sell_out()
+
+    async def nothing_is_asked() -> bool:
+        before = desk.database.asked
+        (result,) = await desk.claiming.claim_each([a_claim(name)])
+        assert outcome(result) == "OUT_OF_STOCK"
+        return desk.database.asked == before
+
+    await becomes_true(nothing_is_asked)
+
+
 async def test_before_anybody_was_refused_nothing_is_known(desk: Desk) -> None:
     """The last claim does not read who has it all: most coupons that sell out are never asked for again."""
     name, _ = await desk.sell_out()
