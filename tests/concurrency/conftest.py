@@ -1,7 +1,5 @@
 """Two services of each kind on one database, shared by the tests of this folder: each test has resources of its own."""
 
-import os
-import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 from tests.concurrency.service_process import ServiceProcess
 from tests.concurrency.stage import Stage
 from tests.postgres import scratch_database
+from tests.seeds import chosen_seed
 
 # Patient, so that a slow machine is not taken for a lock error.
 PATIENT = {"lock_timeout": "20", "statement_timeout": "30"}
@@ -65,6 +64,4 @@ def claims_stage(
 @pytest.fixture
 def seed() -> str:
     """What all requests of a test are drawn from. TALLY_SEED repeats those of an earlier run, whose report names it."""
-    chosen = os.environ.get("TALLY_SEED") or str(random.randrange(10**9))
-    print(f"TALLY_SEED={chosen}")
-    return chosen
+    return chosen_seed()
