@@ -4,6 +4,8 @@ import os
 import random
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -12,10 +14,15 @@ from psycopg import sql
 
 from libs.data.migrate import upgrade
 from libs.devstack.postgres import Cluster, remove_home
-from tests.chaos.scene import Scene
+from tests.chaos.proxy import CommitProxy
+from tests.chaos.scene import CALLERS, Scene
+from tests.concurrency.checker import assert_exact
+from tests.concurrency.history import Attempt
+from tests.concurrency.mix import LIVELY
 from tests.concurrency.petitions import create_petitions
+from tests.concurrency.plan import Plan
 from tests.concurrency.service_process import petition_service
-from tests.postgres import new_cluster, session_folder, with_database
+from tests.postgres import new_cluster, scratch_database, session_folder, with_database
 
 TEMPLATE = "tally_template"
 
@@ -35,25 +42,50 @@ def durable_cluster() -> Iterator[Cluster]:
         remove_home(state)
 
 
-@pytest.fixture
-def chaos_database(durable_cluster: Cluster) -> Iterator[str]:
-    """The URL of a migrated database of the test's own on the cluster, which runs."""
-    if not durable_cluster.answers():
-        durable_cluster.start()
+@contextmanager
+def database_on(cluster: Cluster) -> Iterator[str]:
+    """The URL of a migrated database on the cluster, which runs."""
+    if not cluster.answers():
+        cluster.start()
     name = f"chaos_{uuid.uuid4().hex}"
-    with psycopg.connect(durable_cluster.url("postgres"), autocommit=True) as server:
+    with psycopg.connect(cluster.url("postgres"), autocommit=True) as server:
         server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
-    yield with_database(durable_cluster.url(), name)
-    if durable_cluster.answers():
-        with psycopg.connect(durable_cluster.url("postgres"), autocommit=True) as server:
+    yield with_database(cluster.url(), name)
+    if cluster.answers():
+        with psycopg.connect(cluster.url("postgres"), autocommit=True) as server:
             server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
-def scene(durable_cluster: Cluster, chaos_database: str, seed: str, tmp_path: Path) -> Iterator[Scene]:
+def chaos_database(durable_cluster: Cluster) -> Iterator[str]:
+    """Of the test's own."""
+    with database_on(durable_cluster) as url:
+        yield url
+
+
+@pytest.fixture
+def scene(durable_cluster: Cluster, chaos_database: str, seed: str, tmp_path: Path) -> Iterator[Scene[Attempt]]:
+    """Signers of two petitions."""
     with petition_service(chaos_database, tmp_path / "petition.log", lock_timeout="0.5", drain_seconds="5") as service:
         petitions = create_petitions(service.address, 2, thresholds=[1, *(50 * 2**n for n in range(12))])
-        yield Scene(durable_cluster, chaos_database, service, petitions, seed, tmp_path)
+        plan = Plan([service.address], petitions, seed, callers=CALLERS, users=100_000, items=10, weights=dict(LIVELY))
+        exact = partial(assert_exact, chaos_database, petitions)
+        yield Scene(durable_cluster, chaos_database, service, plan, tmp_path, Attempt, exact)
+
+
+@pytest.fixture(scope="module")
+def own_database(postgres_server: psycopg.Connection, postgres_url: str, template_database: str) -> Iterator[str]:
+    """For all tests of a file, on the session's server."""
+    with scratch_database(postgres_server, postgres_url, template_database) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def proxy(own_database: str) -> Iterator[CommitProxy]:
+    """In front of it."""
+    proxy = CommitProxy(own_database)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Literal
 
 # Before: the server never sees the COMMIT. After: it has committed and said so, to nobody.
 Cut = Literal["before", "after"]
+CUTS: list[Cut] = ["after", "before"]
 
 _SSL_REQUEST, _CANCEL_REQUEST = 80877103, 80877102
 _HEADER = struct.Struct("!I")

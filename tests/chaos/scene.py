@@ -1,18 +1,17 @@
 """64 callers at work, something breaking under them, and what must hold afterwards."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Generic
 
 from libs.devstack.postgres import Cluster
 from tests.concurrency.callers import Callers, calling
-from tests.concurrency.checker import assert_exact
-from tests.concurrency.history import History
-from tests.concurrency.mix import LIVELY, Action
+from tests.concurrency.history import A
+from tests.concurrency.judging import never_answered
 from tests.concurrency.plan import Plan
 from tests.concurrency.service_process import ServiceProcess
-from tests.concurrency.stored import StoredPetition
 
 CALLERS = 64
 # Attempts acknowledged before the trouble starts, and after it before the load ends.
@@ -22,49 +21,38 @@ HEALS_WITHIN = 10.0
 
 
 @dataclass(slots=True)
-class Scene:
+class Scene(Generic[A]):
     """Everything a scenario needs; what breaks is the scenario's own.
 
     Args:
-        petitions: ids of the petitions under load.
+        plan: of the load.
+        attempt: what its callers make.
+        assert_exact: compares a history with the database.
     """
 
     cluster: Cluster
     database_url: str
     service: ServiceProcess
-    petitions: list[str]
-    seed: str
+    plan: Plan
     folder: Path
+    attempt: type[A]
+    assert_exact: Callable[[list[A]], object]
 
     @contextmanager
-    def load(self, weights: Mapping[Action, float] = LIVELY, deadline: float = 5.0) -> Iterator[Callers]:
+    def load(self, weights: dict[Any, float] | None = None, deadline: float = 5.0) -> Iterator[Callers]:
         """Callers who are warm, and settle every write whose outcome they were not told."""
-        plan = Plan(
-            [self.service.address],
-            self.petitions,
-            self.seed,
-            callers=CALLERS,
-            users=100_000,
-            items=10,
-            weights=dict(weights),
-            deadline=deadline,
-        )
+        plan = replace(self.plan, weights=weights or self.plan.weights, deadline=deadline)
         with calling(plan, self.folder) as callers:
             callers.wait_for(WARM)
             yield callers
 
-    def finish(self, callers: Callers) -> History:
+    def finish(self, callers: Callers) -> list[A]:
         """After the trouble: work is acknowledged again within bounds, everything settles, and the database is exact."""
         callers.wait_for(1, HEALS_WITHIN)
         callers.wait_for(HEALED)
         callers.stop()
-        history = callers.history()
-        self.check(history)
-        return history
-
-    def check(self, history: History) -> dict[str, StoredPetition]:
-        stored = assert_exact(self.database_url, self.petitions, history)
-        settled = {(a.kind, a.request_id) for a in history if not a.unknown}
-        lost = [a for a in history if (a.kind, a.request_id) not in settled]
+        history = callers.history_of(self.attempt)
+        self.assert_exact(history)
+        lost = never_answered(history)
         assert not lost, f"{len(lost)} requests never got an answer, such as {lost[0]}"
-        return stored
+        return history

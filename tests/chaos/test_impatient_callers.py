@@ -1,10 +1,11 @@
 """Callers who go away before they are answered."""
 
 from tests.chaos.scene import Scene
+from tests.concurrency.history import Attempt
 from tests.concurrency.mix import IMPATIENT
 
 
-def test_callers_who_cancel_or_have_one_millisecond_disturb_nobody(scene: Scene) -> None:
+def test_callers_who_cancel_or_have_one_millisecond_disturb_nobody(scene: Scene[Attempt]) -> None:
     """G1, G2, G5: a transaction that others share goes on without them; they learn their outcome by asking again."""
     with scene.load(IMPATIENT) as callers:
         callers.wait_for(1_000)

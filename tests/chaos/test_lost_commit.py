@@ -13,7 +13,7 @@ from tally.petition.v1 import petition_pb2
 from tally.petition.v1 import petition_service_pb2 as messages
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
 
-from tests.chaos.proxy import CommitProxy, Cut
+from tests.chaos.proxy import CUTS, CommitProxy, Cut
 from tests.concurrency.answers import open_channel
 from tests.concurrency.callers import calling
 from tests.concurrency.calls import Caller
@@ -23,23 +23,7 @@ from tests.concurrency.mix import LIVELY
 from tests.concurrency.petitions import create_petitions, new_id
 from tests.concurrency.plan import Plan
 from tests.concurrency.service_process import ServiceProcess, petition_service
-from tests.postgres import scratch_database
 from tests.unit.devstack.waiting import wait_until
-
-CUTS: list[Cut] = ["after", "before"]
-
-
-@pytest.fixture(scope="module")
-def own_database(postgres_server: psycopg.Connection, postgres_url: str, template_database: str) -> Iterator[str]:
-    with scratch_database(postgres_server, postgres_url, template_database) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def proxy(own_database: str) -> Iterator[CommitProxy]:
-    proxy = CommitProxy(own_database)
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture(scope="module")

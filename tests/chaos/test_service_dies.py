@@ -8,7 +8,7 @@ from tests.concurrency.judging import WRITTEN_TO_A_BROKEN_STREAM
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.heavy)])
-def test_a_killed_service_loses_no_acknowledged_signature(scene: Scene, times: int) -> None:
+def test_a_killed_service_loses_no_acknowledged_signature(scene: Scene[Attempt], times: int) -> None:
     """G1, G2, G5: kill -9 of the service under load; callers repeat their requests when it is back."""
     with scene.load() as callers:
         for _ in range(times):
@@ -20,7 +20,7 @@ def test_a_killed_service_loses_no_acknowledged_signature(scene: Scene, times: i
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.heavy)])
-def test_a_service_told_to_stop_fails_no_call_that_it_accepted(scene: Scene, times: int) -> None:
+def test_a_service_told_to_stop_fails_no_call_that_it_accepted(scene: Scene[Attempt], times: int) -> None:
     """G1, G2: SIGTERM under load: what was accepted is answered, what comes later is cleanly UNAVAILABLE."""
     with scene.load(deadline=60.0) as callers:
         for _ in range(times):
