@@ -169,7 +169,7 @@ async def test_a_claim_that_meets_a_row_locked_for_too_long_is_told_so_and_store
     assert_coupons_exact(own_database, [coupon], history)
 
 
-@pytest.mark.parametrize("rounds", [6, pytest.param(40, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("rounds", [6, pytest.param(20, marks=pytest.mark.heavy)])
 def test_64_claimants_whose_commits_get_lost_again_and_again_sell_nothing_twice(
     proxy: CommitProxy, service: ServiceProcess, own_database: str, seed: str, tmp_path: Path, rounds: int
 ) -> None:

@@ -72,21 +72,16 @@ def test_a_killed_postmaster_loses_no_acknowledged_claim_and_sells_nothing_twice
     assert scene.service.running
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.heavy)])
-def test_a_killed_service_loses_no_acknowledged_claim_and_sells_nothing_twice(
-    scene: Scene[ClaimsAttempt], times: int
-) -> None:
+def test_a_killed_service_loses_no_acknowledged_claim_and_sells_nothing_twice(scene: Scene[ClaimsAttempt]) -> None:
     """G1, G2, G4, G5, C10: kill -9 in mid-burst; callers repeat their requests when it is back."""
     with scene.load() as callers:
-        for _ in range(times):
-            scene.service.kill()
-            scene.service.start()
-            callers.wait_for(50)
+        scene.service.kill()
+        scene.service.start()
         history = scene.finish(callers)
     assert any(attempt.code == "UNAVAILABLE" for attempt in history), "nobody noticed"
 
 
-@pytest.mark.parametrize("seconds", [1.0, pytest.param(6.0, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("seconds", [1.0, pytest.param(4.0, marks=pytest.mark.heavy)])
 def test_a_storm_of_terminated_connections_loses_no_acknowledged_claim_and_sells_nothing_twice(
     scene: Scene[ClaimsAttempt], seconds: float
 ) -> None:
@@ -98,14 +93,11 @@ def test_a_storm_of_terminated_connections_loses_no_acknowledged_claim_and_sells
     assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
 
 
-@pytest.mark.parametrize("seconds", [2.5, pytest.param(8.0, marks=pytest.mark.heavy)])
-def test_a_writer_that_stands_still_with_its_locks_sells_nothing_twice(
-    scene: Scene[ClaimsAttempt], seconds: float
-) -> None:
+def test_a_writer_that_stands_still_with_its_locks_sells_nothing_twice(scene: Scene[ClaimsAttempt]) -> None:
     """G1, G2, G4, G5, C10: a disk that is slow for one transaction, for longer than any time limit; it may go on after the
     service has given it up."""
     with scene.load() as callers:
-        stall_a_writer(scene.database_url, seconds)
+        stall_a_writer(scene.database_url, 2.5)
         history = scene.finish(callers)
     assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
 
@@ -114,7 +106,7 @@ def test_a_writer_that_stands_still_with_its_locks_sells_nothing_twice(
 def test_a_database_that_stands_still_sells_nothing_twice(scene: Scene[ClaimsAttempt]) -> None:
     """G1, G2, G4, C10: all of Postgres is stopped for longer than every time limit."""
     with scene.load() as callers:
-        stand_still(scene.cluster, 8.0)
+        stand_still(scene.cluster, 4.0)
         history = scene.finish(callers)
     assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
 

@@ -23,7 +23,7 @@ FOOD_REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("seconds", [2.0, pytest.param(60.0, marks=[pytest.mark.heavy, pytest.mark.timeout(240)])])
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(60.0, marks=[pytest.mark.heavy, pytest.mark.timeout(240)])])
 def test_20_coupons_and_food_posts_stay_exact_through_two_services(
     claims_stage: Stage, seed: str, tmp_path: Path, seconds: float
 ) -> None:
