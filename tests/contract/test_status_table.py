@@ -1,6 +1,7 @@
 """Errors, reasons, codes and their documentation say the same."""
 
 import ast
+import importlib
 import re
 
 import grpc
@@ -19,8 +20,16 @@ REASONS = {name.removeprefix(PREFIX) for name in error_reason_pb2.ErrorReason.DE
 DECLARED = re.compile(r"// ([A-Z_]+): .*\n(?:\s*//.*\n)*\s*ERROR_REASON_([A-Z_]+) = \d+;")
 
 
+# Whatever else has been imported by now, every service's errors are looked at.
+for path in python_files("services"):
+    if path.name == "errors.py":
+        importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+
+
 def kinds(base: type[errors.TallyError] = errors.TallyError) -> list[type[errors.TallyError]]:
-    return [each for child in base.__subclasses__() for each in (child, *kinds(child))]
+    """All that can be raised: what begins with an underscore is there to be inherited from."""
+    found = [each for child in base.__subclasses__() for each in (child, *kinds(child))]
+    return [each for each in found if not each.__name__.startswith("_")]
 
 
 def named_in_sources() -> dict[str, str]:
