@@ -27,8 +27,21 @@ BLANK = {
     "only no-break spaces": "\u00a0\u00a0",
     "only wide spaces": "\u3000",
 }
-CONTROL = {"NUL": "a\x00b", "escape": "a\x1bb", "delete": "a\x7fb", "a bell at the end": "a\x07"}
-LINE_BREAKS = {"a line break": "a\nb", "a carriage return": "a\rb", "a tab": "a\tb", "a line break at the end": "a\n"}
+CONTROL = {
+    "NUL": "a\x00b",
+    "escape": "a\x1bb",
+    "delete": "a\x7fb",
+    "a bell at the end": "a\x07",
+    "a next line": "a\x85b",
+}
+LINE_BREAKS = {
+    "a line break": "a\nb",
+    "a carriage return": "a\rb",
+    "a tab": "a\tb",
+    "a line break at the end": "a\n",
+    "a line separator": "a\u2028b",
+    "a paragraph separator": "a\u2029b",
+}
 
 
 class Service(Protocol):

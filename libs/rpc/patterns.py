@@ -1,13 +1,13 @@
 """The patterns that text fields must match, and what they mean, for people."""
 
-ONE_LINE = r"^[^\x00-\x1f\x7f]*[^\s\p{Z}\p{Cf}\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
-LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\s\p{Z}\p{Cf}\x00-\x1f\x7f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+ONE_LINE = r"^[^\p{Cc}\p{Zl}\p{Zp}]*[^\p{Cc}\p{Cf}\p{Z}][^\p{Cc}\p{Zl}\p{Zp}]*$"
+LINES = r"^[\P{Cc}\t\n\r]*[^\p{Cc}\p{Cf}\p{Z}][\P{Cc}\t\n\r]*$"
 
 # A pattern that is missing here is quoted as it is.
 PATTERNS = {
     ONE_LINE: "must not be blank and must not contain control characters or line breaks",
     LINES: "must not be blank and must not contain control characters other than tabs and line breaks",
-    r"^[^\x00-\x1f\x7f]*$": "must not contain control characters or line breaks",
+    r"^[^\p{Cc}\p{Zl}\p{Zp}]*$": "must not contain control characters or line breaks",
     r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$": "must be 1 to 32 letters, digits, '-' or '_', starting with a letter or digit",
     r"^[a-z][a-z0-9_]{0,49}$": "must be 1 to 50 lower-case letters, digits or '_', starting with a letter",
     r"^[a-z][a-z0-9_]{0,19}$": "must be 1 to 20 lower-case letters, digits or '_', starting with a letter",

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctally/claims/v1/coupon.proto\x12\x0ftally.claims.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\x02\n\x06\x43oupon\x12[\n\x04name\x18\x01 \x01(\tBM\xbaHJrH\x10\x01\x18\xff\x01\x32\x41^[^\\x00-\\x1f\\x7f]*[^\\s\\p{Z}\\p{Cf}\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$\x12\x17\n\x06\x61mount\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\x12 \n\x10remaining_amount\x18\x03 \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12\x1a\n\nclaimed_by\x18\x04 \x03(\tB\x06\xbaH\x03\xd8\x01\x03\x12 \n\x10restocked_amount\x18\x05 \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12\x1b\n\x0b\x63laim_count\x18\x06 \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12\x1d\n\rwaiting_count\x18\x07 \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12\x38\n\x0c\x63reated_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\"p\n\x05\x43laim\x12\x13\n\x0b\x63oupon_name\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07ordinal\x18\x03 \x01(\x05\x12\x30\n\x0c\x63laimed_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"x\n\rWaitlistPlace\x12\x13\n\x0b\x63oupon_name\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\x05\x12/\n\x0bjoined_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctally/claims/v1/coupon.proto\x12\x0ftally.claims.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x02\n\x06\x43oupon\x12\\\n\x04name\x18\x01 \x01(\tBN\xbaHKrI\x10\x01\x18\xff\x01\x32\x42^[^\\p{Cc}\\p{Zl}\\p{Zp}]*[^\\p{Cc}\\p{Cf}\\p{Z}][^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12\x17\n\x06\x61mount\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\x12 \n\x10remaining_amount\x18\x03 \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12\x1a\n\nclaimed_by\x18\x04 \x03(\tB\x06\xbaH\x03\xd8\x01\x03\x12 \n\x10restocked_amount\x18\x05 \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12\x1b\n\x0b\x63laim_count\x18\x06 \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12\x1d\n\rwaiting_count\x18\x07 \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12\x38\n\x0c\x63reated_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\"p\n\x05\x43laim\x12\x13\n\x0b\x63oupon_name\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07ordinal\x18\x03 \x01(\x05\x12\x30\n\x0c\x63laimed_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"x\n\rWaitlistPlace\x12\x13\n\x0b\x63oupon_name\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\x05\x12/\n\x0bjoined_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tally.claims.v1.coupon_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COUPON'].fields_by_name['name']._loaded_options = None
-  _globals['_COUPON'].fields_by_name['name']._serialized_options = b'\272HJrH\020\001\030\377\0012A^[^\\x00-\\x1f\\x7f]*[^\\s\\p{Z}\\p{Cf}\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$'
+  _globals['_COUPON'].fields_by_name['name']._serialized_options = b'\272HKrI\020\001\030\377\0012B^[^\\p{Cc}\\p{Zl}\\p{Zp}]*[^\\p{Cc}\\p{Cf}\\p{Z}][^\\p{Cc}\\p{Zl}\\p{Zp}]*$'
   _globals['_COUPON'].fields_by_name['amount']._loaded_options = None
   _globals['_COUPON'].fields_by_name['amount']._serialized_options = b'\272H\004\032\002(\001'
   _globals['_COUPON'].fields_by_name['remaining_amount']._loaded_options = None
@@ -50,9 +50,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COUPON'].fields_by_name['created_time']._loaded_options = None
   _globals['_COUPON'].fields_by_name['created_time']._serialized_options = b'\272H\003\330\001\003'
   _globals['_COUPON']._serialized_start=112
-  _globals['_COUPON']._serialized_end=452
-  _globals['_CLAIM']._serialized_start=454
-  _globals['_CLAIM']._serialized_end=566
-  _globals['_WAITLISTPLACE']._serialized_start=568
-  _globals['_WAITLISTPLACE']._serialized_end=688
+  _globals['_COUPON']._serialized_end=453
+  _globals['_CLAIM']._serialized_start=455
+  _globals['_CLAIM']._serialized_end=567
+  _globals['_WAITLISTPLACE']._serialized_start=569
+  _globals['_WAITLISTPLACE']._serialized_end=689
 # @@protoc_insertion_point(module_scope)

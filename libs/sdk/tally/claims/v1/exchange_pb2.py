@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etally/claims/v1/exchange.proto\x12\x0ftally.claims.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\x04\n\x08\x46oodPost\x12\x1c\n\x0c\x66ood_post_id\x18\x01 \x01(\tB\x06\xbaH\x03\xd8\x01\x03\x12\\\n\x05title\x18\x02 \x01(\tBM\xbaHJrH\x10\x01\x18\xc8\x01\x32\x41^[^\\x00-\\x1f\\x7f]*[^\\s\\p{Z}\\p{Cf}\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$\x12\x1d\n\x08group_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x36\n\x0csharing_mode\x18\x04 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,19}$\xd8\x01\x01\x12\x19\n\x08portions\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\x12<\n\x0bpickup_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0b\xbaH\x08\xb2\x01\x02@\x01\xc8\x01\x01\x12\x1a\n\x08giver_id\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\"\n\x12portions_remaining\x18\x08 \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12\x1d\n\rportions_held\x18\t \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12 \n\x10portions_claimed\x18\n \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12\x37\n\x06status\x18\x0b \x01(\x0e\x32\x1f.tally.claims.v1.FoodPostStatusB\x06\xbaH\x03\xd8\x01\x03\x12\x38\n\x0c\x63reated_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\"\xb8\x02\n\x08\x45xchange\x12\x13\n\x0b\x65xchange_id\x18\x01 \x01(\t\x12\x14\n\x0c\x66ood_post_id\x18\x02 \x01(\t\x12\x10\n\x08giver_id\x18\x03 \x01(\t\x12\x13\n\x0breceiver_id\x18\x04 \x01(\t\x12\x10\n\x08portions\x18\x05 \x01(\x05\x12/\n\x06status\x18\x06 \x01(\x0e\x32\x1f.tally.claims.v1.ExchangeStatus\x12\x34\n\x10hold_expire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63reated_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bstatus_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x93\x01\n\x06Rating\x12\x13\n\x0b\x65xchange_id\x18\x01 \x01(\t\x12\x10\n\x08rater_id\x18\x02 \x01(\t\x12\x10\n\x08rated_id\x18\x03 \x01(\t\x12\r\n\x05stars\x18\x04 \x01(\x05\x12\x0f\n\x07\x63omment\x18\x05 \x01(\t\x12\x30\n\x0c\x63reated_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x8f\x01\n\x0e\x46oodPostStatus\x12 \n\x1c\x46OOD_POST_STATUS_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x46OOD_POST_STATUS_AVAILABLE\x10\x01\x12\x1e\n\x1a\x46OOD_POST_STATUS_EXHAUSTED\x10\x02\x12\x1b\n\x17\x46OOD_POST_STATUS_CLOSED\x10\x03*\xc8\x01\n\x0e\x45xchangeStatus\x12\x1f\n\x1b\x45XCHANGE_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45XCHANGE_STATUS_PENDING\x10\x01\x12\x1d\n\x19\x45XCHANGE_STATUS_CONFIRMED\x10\x02\x12\x1d\n\x19\x45XCHANGE_STATUS_COMPLETED\x10\x03\x12\x1d\n\x19\x45XCHANGE_STATUS_CANCELLED\x10\x04\x12\x1b\n\x17\x45XCHANGE_STATUS_EXPIRED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etally/claims/v1/exchange.proto\x12\x0ftally.claims.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x04\n\x08\x46oodPost\x12\x1c\n\x0c\x66ood_post_id\x18\x01 \x01(\tB\x06\xbaH\x03\xd8\x01\x03\x12]\n\x05title\x18\x02 \x01(\tBN\xbaHKrI\x10\x01\x18\xc8\x01\x32\x42^[^\\p{Cc}\\p{Zl}\\p{Zp}]*[^\\p{Cc}\\p{Cf}\\p{Z}][^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12\x1d\n\x08group_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x36\n\x0csharing_mode\x18\x04 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,19}$\xd8\x01\x01\x12\x19\n\x08portions\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\x12<\n\x0bpickup_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0b\xbaH\x08\xb2\x01\x02@\x01\xc8\x01\x01\x12\x1a\n\x08giver_id\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\"\n\x12portions_remaining\x18\x08 \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12\x1d\n\rportions_held\x18\t \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12 \n\x10portions_claimed\x18\n \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12\x37\n\x06status\x18\x0b \x01(\x0e\x32\x1f.tally.claims.v1.FoodPostStatusB\x06\xbaH\x03\xd8\x01\x03\x12\x38\n\x0c\x63reated_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\"\xb8\x02\n\x08\x45xchange\x12\x13\n\x0b\x65xchange_id\x18\x01 \x01(\t\x12\x14\n\x0c\x66ood_post_id\x18\x02 \x01(\t\x12\x10\n\x08giver_id\x18\x03 \x01(\t\x12\x13\n\x0breceiver_id\x18\x04 \x01(\t\x12\x10\n\x08portions\x18\x05 \x01(\x05\x12/\n\x06status\x18\x06 \x01(\x0e\x32\x1f.tally.claims.v1.ExchangeStatus\x12\x34\n\x10hold_expire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63reated_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bstatus_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x93\x01\n\x06Rating\x12\x13\n\x0b\x65xchange_id\x18\x01 \x01(\t\x12\x10\n\x08rater_id\x18\x02 \x01(\t\x12\x10\n\x08rated_id\x18\x03 \x01(\t\x12\r\n\x05stars\x18\x04 \x01(\x05\x12\x0f\n\x07\x63omment\x18\x05 \x01(\t\x12\x30\n\x0c\x63reated_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x8f\x01\n\x0e\x46oodPostStatus\x12 \n\x1c\x46OOD_POST_STATUS_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x46OOD_POST_STATUS_AVAILABLE\x10\x01\x12\x1e\n\x1a\x46OOD_POST_STATUS_EXHAUSTED\x10\x02\x12\x1b\n\x17\x46OOD_POST_STATUS_CLOSED\x10\x03*\xc8\x01\n\x0e\x45xchangeStatus\x12\x1f\n\x1b\x45XCHANGE_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45XCHANGE_STATUS_PENDING\x10\x01\x12\x1d\n\x19\x45XCHANGE_STATUS_CONFIRMED\x10\x02\x12\x1d\n\x19\x45XCHANGE_STATUS_COMPLETED\x10\x03\x12\x1d\n\x19\x45XCHANGE_STATUS_CANCELLED\x10\x04\x12\x1b\n\x17\x45XCHANGE_STATUS_EXPIRED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FOODPOST'].fields_by_name['food_post_id']._loaded_options = None
   _globals['_FOODPOST'].fields_by_name['food_post_id']._serialized_options = b'\272H\003\330\001\003'
   _globals['_FOODPOST'].fields_by_name['title']._loaded_options = None
-  _globals['_FOODPOST'].fields_by_name['title']._serialized_options = b'\272HJrH\020\001\030\310\0012A^[^\\x00-\\x1f\\x7f]*[^\\s\\p{Z}\\p{Cf}\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$'
+  _globals['_FOODPOST'].fields_by_name['title']._serialized_options = b'\272HKrI\020\001\030\310\0012B^[^\\p{Cc}\\p{Zl}\\p{Zp}]*[^\\p{Cc}\\p{Cf}\\p{Z}][^\\p{Cc}\\p{Zl}\\p{Zp}]*$'
   _globals['_FOODPOST'].fields_by_name['group_id']._loaded_options = None
   _globals['_FOODPOST'].fields_by_name['group_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_FOODPOST'].fields_by_name['sharing_mode']._loaded_options = None
@@ -57,14 +57,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FOODPOST'].fields_by_name['status']._serialized_options = b'\272H\003\330\001\003'
   _globals['_FOODPOST'].fields_by_name['created_time']._loaded_options = None
   _globals['_FOODPOST'].fields_by_name['created_time']._serialized_options = b'\272H\003\330\001\003'
-  _globals['_FOODPOSTSTATUS']._serialized_start=1136
-  _globals['_FOODPOSTSTATUS']._serialized_end=1279
-  _globals['_EXCHANGESTATUS']._serialized_start=1282
-  _globals['_EXCHANGESTATUS']._serialized_end=1482
+  _globals['_FOODPOSTSTATUS']._serialized_start=1137
+  _globals['_FOODPOSTSTATUS']._serialized_end=1280
+  _globals['_EXCHANGESTATUS']._serialized_start=1283
+  _globals['_EXCHANGESTATUS']._serialized_end=1483
   _globals['_FOODPOST']._serialized_start=114
-  _globals['_FOODPOST']._serialized_end=668
-  _globals['_EXCHANGE']._serialized_start=671
-  _globals['_EXCHANGE']._serialized_end=983
-  _globals['_RATING']._serialized_start=986
-  _globals['_RATING']._serialized_end=1133
+  _globals['_FOODPOST']._serialized_end=669
+  _globals['_EXCHANGE']._serialized_start=672
+  _globals['_EXCHANGE']._serialized_end=984
+  _globals['_RATING']._serialized_start=987
+  _globals['_RATING']._serialized_end=1134
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from tally.operations.v1 import operations_pb2 as tally_dot_operations_dot_v1_dot_operations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tally/operations/v1/operations_service.proto\x12\x13tally.operations.v1\x1a\x1b\x62uf/validate/validate.proto\x1a$tally/operations/v1/operations.proto\"\xb8\x01\n\x0bHaltRequest\x12]\n\x06reason\x18\x01 \x01(\tBM\xbaHJrH\x10\x01\x18\xf4\x03\x32\x41^[^\\x00-\\x1f\\x7f]*[^\\s\\p{Z}\\p{Cf}\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$\x12,\n\x05\x61\x63tor\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xc8\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"j\n\x0cHaltResponse\x12\x32\n\nhalt_state\x18\x01 \x01(\x0b\x32\x1e.tally.operations.v1.HaltState\x12\x14\n\x0c\x63ommit_token\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x8a\x01\n\rResumeRequest\x12-\n\x06reason\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xf4\x03\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12,\n\x05\x61\x63tor\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xc8\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"l\n\x0eResumeResponse\x12\x32\n\nhalt_state\x18\x01 \x01(\x0b\x32\x1e.tally.operations.v1.HaltState\x12\x14\n\x0c\x63ommit_token\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x12\n\x10GetStatusRequest\"~\n\x11GetStatusResponse\x12\x32\n\nhalt_state\x18\x01 \x01(\x0b\x32\x1e.tally.operations.v1.HaltState\x12\x35\n\x08\x64\x61tabase\x18\x02 \x01(\x0b\x32#.tally.operations.v1.DatabaseStatus2\x8f\x02\n\x11OperationsService\x12K\n\x04Halt\x12 .tally.operations.v1.HaltRequest\x1a!.tally.operations.v1.HaltResponse\x12Q\n\x06Resume\x12\".tally.operations.v1.ResumeRequest\x1a#.tally.operations.v1.ResumeResponse\x12Z\n\tGetStatus\x12%.tally.operations.v1.GetStatusRequest\x1a&.tally.operations.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tally/operations/v1/operations_service.proto\x12\x13tally.operations.v1\x1a\x1b\x62uf/validate/validate.proto\x1a$tally/operations/v1/operations.proto\"\xbe\x01\n\x0bHaltRequest\x12^\n\x06reason\x18\x01 \x01(\tBN\xbaHKrI\x10\x01\x18\xf4\x03\x32\x42^[^\\p{Cc}\\p{Zl}\\p{Zp}]*[^\\p{Cc}\\p{Cf}\\p{Z}][^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12\x31\n\x05\x61\x63tor\x18\x02 \x01(\tB\"\xbaH\x1fr\x1d\x18\xc8\x01\x32\x18^[^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"j\n\x0cHaltResponse\x12\x32\n\nhalt_state\x18\x01 \x01(\x0b\x32\x1e.tally.operations.v1.HaltState\x12\x14\n\x0c\x63ommit_token\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x94\x01\n\rResumeRequest\x12\x32\n\x06reason\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x18\xf4\x03\x32\x18^[^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12\x31\n\x05\x61\x63tor\x18\x02 \x01(\tB\"\xbaH\x1fr\x1d\x18\xc8\x01\x32\x18^[^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"l\n\x0eResumeResponse\x12\x32\n\nhalt_state\x18\x01 \x01(\x0b\x32\x1e.tally.operations.v1.HaltState\x12\x14\n\x0c\x63ommit_token\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x12\n\x10GetStatusRequest\"~\n\x11GetStatusResponse\x12\x32\n\nhalt_state\x18\x01 \x01(\x0b\x32\x1e.tally.operations.v1.HaltState\x12\x35\n\x08\x64\x61tabase\x18\x02 \x01(\x0b\x32#.tally.operations.v1.DatabaseStatus2\x8f\x02\n\x11OperationsService\x12K\n\x04Halt\x12 .tally.operations.v1.HaltRequest\x1a!.tally.operations.v1.HaltResponse\x12Q\n\x06Resume\x12\".tally.operations.v1.ResumeRequest\x1a#.tally.operations.v1.ResumeResponse\x12Z\n\tGetStatus\x12%.tally.operations.v1.GetStatusRequest\x1a&.tally.operations.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,29 +34,29 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tally.operations.v1.operati
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HALTREQUEST'].fields_by_name['reason']._loaded_options = None
-  _globals['_HALTREQUEST'].fields_by_name['reason']._serialized_options = b'\272HJrH\020\001\030\364\0032A^[^\\x00-\\x1f\\x7f]*[^\\s\\p{Z}\\p{Cf}\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$'
+  _globals['_HALTREQUEST'].fields_by_name['reason']._serialized_options = b'\272HKrI\020\001\030\364\0032B^[^\\p{Cc}\\p{Zl}\\p{Zp}]*[^\\p{Cc}\\p{Cf}\\p{Z}][^\\p{Cc}\\p{Zl}\\p{Zp}]*$'
   _globals['_HALTREQUEST'].fields_by_name['actor']._loaded_options = None
-  _globals['_HALTREQUEST'].fields_by_name['actor']._serialized_options = b'\272H\032r\030\030\310\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_HALTREQUEST'].fields_by_name['actor']._serialized_options = b'\272H\037r\035\030\310\0012\030^[^\\p{Cc}\\p{Zl}\\p{Zp}]*$'
   _globals['_HALTREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_HALTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_RESUMEREQUEST'].fields_by_name['reason']._loaded_options = None
-  _globals['_RESUMEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\032r\030\030\364\0032\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_RESUMEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\037r\035\030\364\0032\030^[^\\p{Cc}\\p{Zl}\\p{Zp}]*$'
   _globals['_RESUMEREQUEST'].fields_by_name['actor']._loaded_options = None
-  _globals['_RESUMEREQUEST'].fields_by_name['actor']._serialized_options = b'\272H\032r\030\030\310\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_RESUMEREQUEST'].fields_by_name['actor']._serialized_options = b'\272H\037r\035\030\310\0012\030^[^\\p{Cc}\\p{Zl}\\p{Zp}]*$'
   _globals['_RESUMEREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_RESUMEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_HALTREQUEST']._serialized_start=137
-  _globals['_HALTREQUEST']._serialized_end=321
-  _globals['_HALTRESPONSE']._serialized_start=323
-  _globals['_HALTRESPONSE']._serialized_end=429
-  _globals['_RESUMEREQUEST']._serialized_start=432
-  _globals['_RESUMEREQUEST']._serialized_end=570
-  _globals['_RESUMERESPONSE']._serialized_start=572
-  _globals['_RESUMERESPONSE']._serialized_end=680
-  _globals['_GETSTATUSREQUEST']._serialized_start=682
-  _globals['_GETSTATUSREQUEST']._serialized_end=700
-  _globals['_GETSTATUSRESPONSE']._serialized_start=702
-  _globals['_GETSTATUSRESPONSE']._serialized_end=828
-  _globals['_OPERATIONSSERVICE']._serialized_start=831
-  _globals['_OPERATIONSSERVICE']._serialized_end=1102
+  _globals['_HALTREQUEST']._serialized_end=327
+  _globals['_HALTRESPONSE']._serialized_start=329
+  _globals['_HALTRESPONSE']._serialized_end=435
+  _globals['_RESUMEREQUEST']._serialized_start=438
+  _globals['_RESUMEREQUEST']._serialized_end=586
+  _globals['_RESUMERESPONSE']._serialized_start=588
+  _globals['_RESUMERESPONSE']._serialized_end=696
+  _globals['_GETSTATUSREQUEST']._serialized_start=698
+  _globals['_GETSTATUSREQUEST']._serialized_end=716
+  _globals['_GETSTATUSRESPONSE']._serialized_start=718
+  _globals['_GETSTATUSRESPONSE']._serialized_end=844
+  _globals['_OPERATIONSSERVICE']._serialized_start=847
+  _globals['_OPERATIONSSERVICE']._serialized_end=1118
 # @@protoc_insertion_point(module_scope)

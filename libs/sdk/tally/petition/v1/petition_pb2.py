@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tally/petition/v1/petition.proto\x12\x11tally.petition.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x04\n\x08Petition\x12\x1b\n\x0bpetition_id\x18\x01 \x01(\tB\x06\xbaH\x03\xd8\x01\x03\x12\\\n\x05title\x18\x02 \x01(\tBM\xbaHJrH\x10\x01\x18\xc8\x01\x32\x41^[^\\x00-\\x1f\\x7f]*[^\\s\\p{Z}\\p{Cf}\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$\x12~\n\x04\x62ody\x18\x03 \x01(\tBp\xbaHmrk\x10\x01\x18\xa0\x9c\x01\x32\x63^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*[^\\s\\p{Z}\\p{Cf}\\x00-\\x1f\\x7f][^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$\x12\x34\n\rpetition_type\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,49}$\x12\x1e\n\x0csubmitter_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x37\n\x05state\x18\x06 \x01(\x0e\x32 .tally.petition.v1.PetitionStateB\x06\xbaH\x03\xd8\x01\x03\x12/\n\x15\x65scalation_thresholds\x18\x07 \x03(\x05\x42\x10\xbaH\r\x92\x01\n\x10\x14\x18\x01\"\x04\x1a\x02(\x01\x12\x1f\n\x0f\x63o_signer_count\x18\x08 \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12\x38\n\x0c\x63reated_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\x12\x37\n\x0b\x63losed_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\"\x85\x01\n\x06\x43oSign\x12\x13\n\x0bpetition_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07ordinal\x18\x03 \x01(\x05\x12/\n\x0bsigned_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bregion_code\x18\x05 \x01(\t\";\n\x0bRegionCount\x12\x13\n\x0bregion_code\x18\x01 \x01(\t\x12\x17\n\x0f\x63o_signer_count\x18\x02 \x01(\x05\"\xc2\x01\n\nEscalation\x12\x13\n\x0bpetition_id\x18\x01 \x01(\t\x12\x11\n\tthreshold\x18\x02 \x01(\x05\x12/\n\x04kind\x18\x03 \x01(\x0e\x32!.tally.petition.v1.EscalationKind\x12\x17\n\x0f\x63o_signer_count\x18\x04 \x01(\x05\x12\x0f\n\x07ordinal\x18\x05 \x01(\x05\x12\x31\n\rrecorded_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x81\x01\n\rPetitionState\x12\x1e\n\x1aPETITION_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PETITION_STATE_OPEN\x10\x01\x12\x19\n\x15PETITION_STATE_CLOSED\x10\x02\x12\x1c\n\x18PETITION_STATE_WITHDRAWN\x10\x03*l\n\x0e\x45scalationKind\x12\x1f\n\x1b\x45SCALATION_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45SCALATION_KIND_CROSSED\x10\x01\x12\x1c\n\x18\x45SCALATION_KIND_REVERSED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tally/petition/v1/petition.proto\x12\x11tally.petition.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x04\n\x08Petition\x12\x1b\n\x0bpetition_id\x18\x01 \x01(\tB\x06\xbaH\x03\xd8\x01\x03\x12]\n\x05title\x18\x02 \x01(\tBN\xbaHKrI\x10\x01\x18\xc8\x01\x32\x42^[^\\p{Cc}\\p{Zl}\\p{Zp}]*[^\\p{Cc}\\p{Cf}\\p{Z}][^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12O\n\x04\x62ody\x18\x03 \x01(\tBA\xbaH>r<\x10\x01\x18\xa0\x9c\x01\x32\x34^[\\P{Cc}\\t\\n\\r]*[^\\p{Cc}\\p{Cf}\\p{Z}][\\P{Cc}\\t\\n\\r]*$\x12\x34\n\rpetition_type\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,49}$\x12\x1e\n\x0csubmitter_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x37\n\x05state\x18\x06 \x01(\x0e\x32 .tally.petition.v1.PetitionStateB\x06\xbaH\x03\xd8\x01\x03\x12/\n\x15\x65scalation_thresholds\x18\x07 \x03(\x05\x42\x10\xbaH\r\x92\x01\n\x10\x14\x18\x01\"\x04\x1a\x02(\x01\x12\x1f\n\x0f\x63o_signer_count\x18\x08 \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12\x38\n\x0c\x63reated_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\x12\x37\n\x0b\x63losed_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\"\x85\x01\n\x06\x43oSign\x12\x13\n\x0bpetition_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07ordinal\x18\x03 \x01(\x05\x12/\n\x0bsigned_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bregion_code\x18\x05 \x01(\t\";\n\x0bRegionCount\x12\x13\n\x0bregion_code\x18\x01 \x01(\t\x12\x17\n\x0f\x63o_signer_count\x18\x02 \x01(\x05\"\xc2\x01\n\nEscalation\x12\x13\n\x0bpetition_id\x18\x01 \x01(\t\x12\x11\n\tthreshold\x18\x02 \x01(\x05\x12/\n\x04kind\x18\x03 \x01(\x0e\x32!.tally.petition.v1.EscalationKind\x12\x17\n\x0f\x63o_signer_count\x18\x04 \x01(\x05\x12\x0f\n\x07ordinal\x18\x05 \x01(\x05\x12\x31\n\rrecorded_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x81\x01\n\rPetitionState\x12\x1e\n\x1aPETITION_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PETITION_STATE_OPEN\x10\x01\x12\x19\n\x15PETITION_STATE_CLOSED\x10\x02\x12\x1c\n\x18PETITION_STATE_WITHDRAWN\x10\x03*l\n\x0e\x45scalationKind\x12\x1f\n\x1b\x45SCALATION_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45SCALATION_KIND_CROSSED\x10\x01\x12\x1c\n\x18\x45SCALATION_KIND_REVERSED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,9 +36,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PETITION'].fields_by_name['petition_id']._loaded_options = None
   _globals['_PETITION'].fields_by_name['petition_id']._serialized_options = b'\272H\003\330\001\003'
   _globals['_PETITION'].fields_by_name['title']._loaded_options = None
-  _globals['_PETITION'].fields_by_name['title']._serialized_options = b'\272HJrH\020\001\030\310\0012A^[^\\x00-\\x1f\\x7f]*[^\\s\\p{Z}\\p{Cf}\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*$'
+  _globals['_PETITION'].fields_by_name['title']._serialized_options = b'\272HKrI\020\001\030\310\0012B^[^\\p{Cc}\\p{Zl}\\p{Zp}]*[^\\p{Cc}\\p{Cf}\\p{Z}][^\\p{Cc}\\p{Zl}\\p{Zp}]*$'
   _globals['_PETITION'].fields_by_name['body']._loaded_options = None
-  _globals['_PETITION'].fields_by_name['body']._serialized_options = b'\272Hmrk\020\001\030\240\234\0012c^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*[^\\s\\p{Z}\\p{Cf}\\x00-\\x1f\\x7f][^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$'
+  _globals['_PETITION'].fields_by_name['body']._serialized_options = b'\272H>r<\020\001\030\240\234\00124^[\\P{Cc}\\t\\n\\r]*[^\\p{Cc}\\p{Cf}\\p{Z}][\\P{Cc}\\t\\n\\r]*$'
   _globals['_PETITION'].fields_by_name['petition_type']._loaded_options = None
   _globals['_PETITION'].fields_by_name['petition_type']._serialized_options = b'\272H\032r\0302\026^[a-z][a-z0-9_]{0,49}$'
   _globals['_PETITION'].fields_by_name['submitter_id']._loaded_options = None
@@ -53,16 +53,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PETITION'].fields_by_name['created_time']._serialized_options = b'\272H\003\330\001\003'
   _globals['_PETITION'].fields_by_name['closed_time']._loaded_options = None
   _globals['_PETITION'].fields_by_name['closed_time']._serialized_options = b'\272H\003\330\001\003'
-  _globals['_PETITIONSTATE']._serialized_start=1116
-  _globals['_PETITIONSTATE']._serialized_end=1245
-  _globals['_ESCALATIONKIND']._serialized_start=1247
-  _globals['_ESCALATIONKIND']._serialized_end=1355
+  _globals['_PETITIONSTATE']._serialized_start=1070
+  _globals['_PETITIONSTATE']._serialized_end=1199
+  _globals['_ESCALATIONKIND']._serialized_start=1201
+  _globals['_ESCALATIONKIND']._serialized_end=1309
   _globals['_PETITION']._serialized_start=118
-  _globals['_PETITION']._serialized_end=719
-  _globals['_COSIGN']._serialized_start=722
-  _globals['_COSIGN']._serialized_end=855
-  _globals['_REGIONCOUNT']._serialized_start=857
-  _globals['_REGIONCOUNT']._serialized_end=916
-  _globals['_ESCALATION']._serialized_start=919
-  _globals['_ESCALATION']._serialized_end=1113
+  _globals['_PETITION']._serialized_end=673
+  _globals['_COSIGN']._serialized_start=676
+  _globals['_COSIGN']._serialized_end=809
+  _globals['_REGIONCOUNT']._serialized_start=811
+  _globals['_REGIONCOUNT']._serialized_end=870
+  _globals['_ESCALATION']._serialized_start=873
+  _globals['_ESCALATION']._serialized_end=1067
 # @@protoc_insertion_point(module_scope)
