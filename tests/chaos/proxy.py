@@ -54,6 +54,11 @@ class CommitProxy:
         with self._lock:
             self._armed += cuts
 
+    def disarm(self) -> None:
+        """No COMMIT to come is cut: fewer may have come than was armed for."""
+        with self._lock:
+            self._armed.clear()
+
     def swallow(self) -> None:
         """From now on connections hang, old and new: nothing is forwarded, nothing is closed."""
         with self._lock:

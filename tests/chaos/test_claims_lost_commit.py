@@ -101,6 +101,7 @@ async def test_everybody_in_a_transaction_of_claims_whose_commit_got_no_answer_i
     requests = [claim(coupon) for _ in range(50)]
     proxy.arm(cut, cut)
     first = await asyncio.gather(*(caller.do(request) for request in requests))
+    proxy.disarm()
     told = [r for r, attempt in zip(requests, first, strict=True) if attempt.reason == "OUTCOME_UNKNOWN"]
     assert len(told) > 1 and {attempt.reason for attempt in first} <= {"", "OUTCOME_UNKNOWN", "OUT_OF_STOCK"}
     assert all(sent(proxy, request) == [True] for request in told)

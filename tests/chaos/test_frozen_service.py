@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.concurrency.callers import calling
 from tests.concurrency.checker import assert_exact
@@ -17,6 +18,7 @@ IDLE_IN_TRANSACTION = (
 )
 
 
+@pytest.mark.heavy
 def test_a_frozen_service_loses_its_locks_to_the_other_and_answers_nothing_wrong_when_it_wakes(
     database_url: str, seed: str, tmp_path: Path
 ) -> None:

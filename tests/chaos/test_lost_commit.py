@@ -82,6 +82,7 @@ async def test_everybody_in_a_transaction_whose_commit_got_no_answer_is_told_so(
     requests = [sign(petition) for _ in range(50)]
     proxy.arm(cut, cut)
     first = await asyncio.gather(*(caller.sign(request) for request in requests))
+    proxy.disarm()
     told = [r for r, attempt in zip(requests, first, strict=True) if attempt.reason == "OUTCOME_UNKNOWN"]
     assert len(told) > 1 and {attempt.reason for attempt in first} <= {"", "OUTCOME_UNKNOWN"}
     for request in told:

@@ -21,7 +21,7 @@ ALLOWED = 1.10
 @pytest.mark.parametrize(
     ("first", "calls"),
     [
-        (2_000, 6_000),
+        pytest.param(2_000, 6_000, marks=pytest.mark.heavy),
         pytest.param(100_000, MANY, marks=[pytest.mark.heavy, pytest.mark.timeout(3_600)]),
     ],
 )

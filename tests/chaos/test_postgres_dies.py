@@ -31,7 +31,8 @@ def test_a_killed_backend_loses_no_acknowledged_signature(scene: Scene[Attempt])
     assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
 
 
-@pytest.mark.parametrize("seconds", [3.0, pytest.param(12.0, marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize("seconds", [12.0])
 def test_a_storm_of_terminated_connections_loses_no_acknowledged_signature(
     scene: Scene[Attempt], seconds: float
 ) -> None:
@@ -43,7 +44,8 @@ def test_a_storm_of_terminated_connections_loses_no_acknowledged_signature(
     assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
 
 
-@pytest.mark.parametrize("seconds", [2.0, pytest.param(15.0, marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize("seconds", [15.0])
 def test_a_database_that_stands_still_loses_no_acknowledged_signature(scene: Scene[Attempt], seconds: float) -> None:
     """G1, G2: all of Postgres is stopped, as by a disk that hangs, for less and for more than every time limit."""
     with scene.load() as callers:

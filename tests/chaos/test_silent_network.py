@@ -22,6 +22,7 @@ def proxy(database_url: str) -> Iterator[CommitProxy]:
     proxy.close()
 
 
+@pytest.mark.heavy
 def test_a_service_whose_connections_all_hang_answers_and_heals(
     proxy: CommitProxy, database_url: str, seed: str, tmp_path: Path
 ) -> None:

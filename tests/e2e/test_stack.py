@@ -110,6 +110,7 @@ def petition_is_there(tally: Tally, petition_id: str) -> bool:
     return answer.petition.petition_id == petition_id
 
 
+@pytest.mark.heavy
 def test_what_is_killed_comes_back_and_status_says_so_and_down_leaves_no_process(tally: Tally) -> None:
     assert "started in" in tally.up()
     assert local_stack.up(tally.settings) is False

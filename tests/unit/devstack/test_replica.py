@@ -44,6 +44,7 @@ def test_a_replica_follows_the_primary_and_cannot_be_written(replica: Replica) -
         connection.execute("INSERT INTO kept VALUES (8)")
 
 
+@pytest.mark.heavy
 def test_a_replica_that_was_away_catches_up_without_being_copied_again(replica: Replica) -> None:
     write(replica.primary, "CREATE TABLE kept AS SELECT 7 AS seven")
     born = replica.cluster.data.stat().st_ino
@@ -56,6 +57,7 @@ def test_a_replica_that_was_away_catches_up_without_being_copied_again(replica: 
     assert replica.cluster.data.stat().st_ino == born
 
 
+@pytest.mark.heavy
 def test_a_replica_that_can_follow_no_more_is_copied_anew(replica: Replica) -> None:
     replica.cluster.stop()
     with psycopg.connect(replica.primary.url("postgres"), autocommit=True) as connection:

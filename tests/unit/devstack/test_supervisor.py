@@ -95,6 +95,7 @@ async def test_a_database_that_cannot_be_reached_fails_the_start_with_the_log_of
     assert written.programs == {}
 
 
+@pytest.mark.heavy
 async def test_services_are_told_of_the_embedded_postgres_and_its_replica(state_folder: Path) -> None:
     settings = settings_for(state_folder, "").model_copy(update={"replicas": 1})
     async with supervised(settings, Service("fake", 0, FAKE)) as supervisor:
