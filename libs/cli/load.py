@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 from pydantic import BaseModel, computed_field
-from rich.table import Table
 
-from libs.cli.output import Json, console, errors, print_json
+from libs.cli.output import Json, console, errors, failures_in_words, print_facts, print_json
 from libs.cli.stack import ensure_running
 from libs.devstack.errors import DevstackError
 from libs.devstack.settings import StackSettings
@@ -130,23 +129,20 @@ def run_load(settings: StackSettings, count: int, callers: int, processes: int, 
 
 
 def _show(report: LoadReport) -> None:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    failures = ", ".join(f"{n:,} x {reason}" for reason, n in report.failures.items()) or "none"
-    for name, value in (
+    facts = (
         ("petition", report.petition_id),
         ("sent", f"{report.sent:,}"),
         ("acknowledged", f"{report.acknowledged:,}"),
         ("counter", f"{report.counter:,}"),
         ("rows", f"{report.counted:,}"),
         ("thresholds crossed", f"{report.thresholds_crossed} of {report.thresholds_expected}"),
-        ("failed calls, timeouts and lock errors included", failures),
+        ("failed calls, timeouts and lock errors included", failures_in_words(report.failures)),
         ("deadlocks", str(report.deadlocks)),
         ("seconds", f"{report.seconds:.1f}"),
         ("signatures/s", f"{report.signatures_per_second:,.0f}"),
         ("p50, p99 of a call", f"{report.p50_ms:.1f} ms, {report.p99_ms:.1f} ms"),
-    ):
-        table.add_row(name, value)
-    console.print(table)
+    )
+    print_facts(facts)
     console.print("[green]every signature is there, once[/]" if report.complete else "[red]not as it should be[/]")
 
 

@@ -6,14 +6,13 @@ import uuid
 
 import grpc
 from pydantic import BaseModel, computed_field
-from rich.table import Table
 from tally.claims.v1 import coupon_pb2, coupon_service_pb2
 from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 
 from libs.cli.callers.fleet import fleet
 from libs.cli.callers.orders import Order
 from libs.cli.load_progress import progress
-from libs.cli.output import console
+from libs.cli.output import console, failures_in_words, print_facts
 from libs.cli.verify import compare
 from libs.cli.verify_statistics import trouble
 from libs.devstack.errors import DevstackError
@@ -95,9 +94,7 @@ def run(status: StackStatus, count: int, callers: int, processes: int) -> Claims
 
 
 def show(report: ClaimsReport) -> None:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    failures = ", ".join(f"{n:,} x {reason}" for reason, n in report.failures.items()) or "none"
-    for name, value in (
+    facts = (
         ("coupon", report.coupon_name),
         ("buyers", f"{report.sent:,}"),
         ("in stock", f"{report.stock:,}"),
@@ -106,14 +103,13 @@ def show(report: ClaimsReport) -> None:
         ("counter", f"{report.counter:,}"),
         ("rows", f"{report.counted:,}"),
         ("remaining", f"{report.remaining:,}"),
-        ("failed calls, timeouts and lock errors included", failures),
+        ("failed calls, timeouts and lock errors included", failures_in_words(report.failures)),
         ("deadlocks", str(report.deadlocks)),
         ("seconds", f"{report.seconds:.1f}"),
         ("calls/s", f"{report.calls_per_second:,.0f}"),
         ("p50, p99 of a call", f"{report.p50_ms:.1f} ms, {report.p99_ms:.1f} ms"),
-    ):
-        table.add_row(name, value)
-    console.print(table)
+    )
+    print_facts(facts)
     console.print("[green]sold out, exactly[/]" if report.complete else "[red]not as it should be[/]")
 
 

@@ -75,7 +75,7 @@ class SoldOut:
 
     def note(self, coupon_name: str) -> None:
         """A transaction found nothing left: who has it all is read, once, and remembered."""
-        if coupon_name in self._known or coupon_name in self._reading:
+        if not self._max_coupons or coupon_name in self._known or coupon_name in self._reading:
             return
         if self._not_before.get(coupon_name, 0.0) <= time.monotonic():
             self._reading[coupon_name] = -1

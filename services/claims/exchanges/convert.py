@@ -1,6 +1,7 @@
 """Messages to commands, and what came of them back to messages."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from tally.claims.v1 import exchange_pb2 as resources
 from tally.claims.v1 import exchange_service_pb2 as messages
@@ -101,8 +102,14 @@ def to_exchange(exchange: model.Exchange) -> resources.Exchange:
     )
 
 
-def token_of(committed: Committed[model.Advanced]) -> str:
-    return committed.value.step.token or committed.token or ""
+def to_advanced(committed: Committed[model.Advanced]) -> dict[str, Any]:
+    """The fields that all answers about an exchange have."""
+    advanced = committed.value
+    return {
+        "exchange": to_exchange(advanced.step.exchange),
+        "replayed": advanced.replayed,
+        "commit_token": advanced.step.token or committed.token or "",
+    }
 
 
 def to_rate_response(committed: Committed[model.Rating]) -> messages.RateExchangeResponse:

@@ -70,42 +70,26 @@ class ExchangeService(ExchangeServiceServicer):
         )
 
     async def ClaimFood(self, request: messages.ClaimFoodRequest, context: Context) -> messages.ClaimFoodResponse:
-        committed = await self._exchanging.do(convert.to_claim(request))
-        return messages.ClaimFoodResponse(
-            exchange=convert.to_exchange(committed.value.step.exchange),
-            replayed=committed.value.replayed,
-            commit_token=convert.token_of(committed),
-        )
+        advanced = await self._exchanging.do(convert.to_claim(request))
+        return messages.ClaimFoodResponse(**convert.to_advanced(advanced))
 
     async def ConfirmExchange(
         self, request: messages.ConfirmExchangeRequest, context: Context
     ) -> messages.ConfirmExchangeResponse:
-        committed = await self._exchanging.do(convert.to_advance(request, Status.CONFIRMED))
-        return messages.ConfirmExchangeResponse(
-            exchange=convert.to_exchange(committed.value.step.exchange),
-            replayed=committed.value.replayed,
-            commit_token=convert.token_of(committed),
-        )
+        advanced = await self._exchanging.do(convert.to_advance(request, Status.CONFIRMED))
+        return messages.ConfirmExchangeResponse(**convert.to_advanced(advanced))
 
     async def CompleteExchange(
         self, request: messages.CompleteExchangeRequest, context: Context
     ) -> messages.CompleteExchangeResponse:
-        committed = await self._exchanging.do(convert.to_advance(request, Status.COMPLETED))
-        return messages.CompleteExchangeResponse(
-            exchange=convert.to_exchange(committed.value.step.exchange),
-            replayed=committed.value.replayed,
-            commit_token=convert.token_of(committed),
-        )
+        advanced = await self._exchanging.do(convert.to_advance(request, Status.COMPLETED))
+        return messages.CompleteExchangeResponse(**convert.to_advanced(advanced))
 
     async def CancelExchange(
         self, request: messages.CancelExchangeRequest, context: Context
     ) -> messages.CancelExchangeResponse:
-        committed = await self._exchanging.do(convert.to_advance(request, Status.CANCELLED))
-        return messages.CancelExchangeResponse(
-            exchange=convert.to_exchange(committed.value.step.exchange),
-            replayed=committed.value.replayed,
-            commit_token=convert.token_of(committed),
-        )
+        advanced = await self._exchanging.do(convert.to_advance(request, Status.CANCELLED))
+        return messages.CancelExchangeResponse(**convert.to_advanced(advanced))
 
     async def GetExchange(self, request: messages.GetExchangeRequest, context: Context) -> messages.GetExchangeResponse:
         exchange = await self._database.read(
