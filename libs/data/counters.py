@@ -5,7 +5,8 @@ This module holds the only SQL in Tally that changes a counter column.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
 from libs.data.tables import Table
 
@@ -22,18 +23,25 @@ class CountedRows:
 
     Args:
         quantity: a column of them that is added up instead of counting each row as one.
+        distinct: a column of them whose different values are counted instead of the rows.
     """
 
     table: str
     key: tuple[str, ...]
     where: str = ""
     quantity: str = ""
+    distinct: str = ""
+
+    def __post_init__(self) -> None:
+        assert not (self.quantity and self.distinct), "either added up or told apart"
 
     @property
     def number(self) -> str:
         """How many there are, as `n`, and FROM where: to follow a SELECT. 0 without rows."""
         if self.quantity:
             return f"coalesce(sum({self.quantity}), 0)::bigint AS n FROM {self.table}"
+        if self.distinct:
+            return f"count(DISTINCT {self.distinct}) AS n FROM {self.table}"
         return f"count(*) AS n FROM {self.table}"
 
 
@@ -47,9 +55,12 @@ class Counter:
         aggregate: the table whose row lock guards it.
         column: the counter column.
         counts: the rows it must equal at every commit; None for a number that counts no rows (an ordinal).
-        table: where the column is, if not on the aggregate itself: then rows appear with their first increment, and the key
-            is the aggregate's followed by `breakdown`.
-        breakdown: further key columns, all text.
+        table: where the column is, if not on the aggregate itself: then the key is the aggregate's followed by `breakdown`.
+        breakdown: further key columns.
+        breakdown_type: of those columns.
+        rows_appear: whether rows of `table` appear with their first increment; else the service makes them, and what has no
+            row is no resource.
+        served: whether events tell of it and the aggregator answers it; else it is known to verification alone.
         rank_column: a column holding `operations.rank_of(column)`, indexed descending, for rankings.
         listed: SQL condition on the aggregate for being ranked.
         unlisted_by: kinds of events after which an aggregate is not listed any more.
@@ -64,6 +75,9 @@ class Counter:
     counts: CountedRows | None = None
     table: str = ""
     breakdown: tuple[str, ...] = ()
+    breakdown_type: Literal["text", "uuid"] = "text"
+    rows_appear: bool = True
+    served: bool = True
     rank_column: str = ""
     listed: str = "true"
     unlisted_by: tuple[str, ...] = ()
@@ -86,7 +100,7 @@ class Counter:
 
     @property
     def key_types(self) -> tuple[str, ...]:
-        return (self.aggregate.key_type, *("text" for _ in self.breakdown))
+        return (self.aggregate.key_type, *(self.breakdown_type for _ in self.breakdown))
 
     @property
     def key_arrays(self) -> str:
@@ -97,7 +111,7 @@ class Counter:
     def read_sql(self) -> str:
         """Reads the counter for keys given as one array a key column: key…, value, version. No row, no such resource.
 
-        A breakdown that was never counted is 0 wherever its aggregate exists.
+        A breakdown that was never counted is 0 wherever its aggregate exists, if its row appears with the first increment.
         """
         names = ", ".join(self.key_columns)
         wanted = f"unnest({self.key_arrays}) AS wanted({names})"
@@ -107,10 +121,11 @@ class Counter:
                 f"SELECT {keys}, t.{self.column} AS value, t.version FROM {wanted} "
                 f"JOIN {self.aggregate.name} t USING ({self.aggregate.key})"
             )
+        join = "LEFT JOIN" if self.rows_appear else "JOIN"
         return (
             f"SELECT {keys}, coalesce(b.{self.column}, 0) AS value, t.version FROM {wanted} "
             f"JOIN {self.aggregate.name} t USING ({self.aggregate.key}) "
-            f"LEFT JOIN {self.table} b ON {_equal('b', 'wanted', self.key_columns)}"
+            f"{join} {self.table} b ON {_equal('b', 'wanted', self.key_columns)}"
         )
 
     @property
@@ -123,7 +138,7 @@ class Counter:
         key = " AND ".join(f"t.{column} = {key}" for column, key in zip(self.key_columns, parameters, strict=True))
         counter = f"SELECT t.{self.column} FROM {self.table or self.aggregate.name} t WHERE {key}"
         of_aggregate = f"FROM {self.aggregate.name} WHERE {self.aggregate.key} = {parameters[0]}"
-        if self.table:  # never counted is 0 wherever the aggregate exists
+        if self.table and self.rows_appear:  # never counted is 0 wherever the aggregate exists
             counter = f"SELECT coalesce(({counter}), 0) {of_aggregate}"
         counted = f"(SELECT {self.counts.number} WHERE {rows}{where})"
         if self.remains_of:
@@ -188,10 +203,14 @@ class Counter:
         )
 
 
-def aggregate_update_sql(table: Table, counters: Sequence[Counter], first_parameter: int) -> str:
-    """One UPDATE that adds to several counters of the aggregates' rows: keys, then one array of additions a counter."""
-    deltas = ", ".join(f"${first_parameter + n}::bigint[]" for n in range(1, len(counters) + 1))
-    names = ", ".join(f"n{n}" for n in range(len(counters)))
+@cache
+def aggregate_update_sql(table: Table, counters: tuple[Counter, ...]) -> str:
+    """One UPDATE that adds to several counters of the aggregates' rows, or to none, as a new version of them.
+
+    Parameters: keys, then one array of additions a counter.
+    """
+    arrays = ", ".join((f"$1::{table.key_type}[]", *(f"${n}::bigint[]" for n in range(2, len(counters) + 2))))
+    names = ", ".join(("key", *(f"n{n}" for n in range(len(counters)))))
     sets = ["version = t.version + 1"]
     for n, counter in enumerate(counters):
         sets.append(f"{counter.column} = t.{counter.column} + d.n{n}")
@@ -199,8 +218,7 @@ def aggregate_update_sql(table: Table, counters: Sequence[Counter], first_parame
             sets.append(f"{counter.rank_column} = operations.rank_of(t.{counter.column} + d.n{n})")
     return (
         f"UPDATE {table.name} AS t SET {', '.join(sets)} "
-        f"FROM unnest(${first_parameter}::{table.key_type}[], {deltas}) AS d(key, {names}) "
-        f"WHERE t.{table.key} = d.key RETURNING 1"
+        f"FROM unnest({arrays}) AS d({names}) WHERE t.{table.key} = d.key"
     )
 
 
@@ -249,6 +267,35 @@ def breakdown_subtract_sql(counter: Counter) -> str:
         f"FROM unnest({types}) AS d({names}, n) WHERE {_equal('t', 'd', counter.key_columns)} "
         f"RETURNING {returned}, t.{counter.column} AS value"
     )
+
+
+@cache
+def rows_update_sql(counters: tuple[Counter, ...]) -> str:
+    """One UPDATE that adds to several counters of rows that are there, of one table of their own.
+
+    Parameters: one array a key column, then one of additions a counter.
+    """
+    first = counters[0]
+    numbers = [f"n{n}" for n in range(len(counters))]
+    sets = ", ".join(f"{each.column} = t.{each.column} + d.{n}" for each, n in zip(counters, numbers, strict=True))
+    return (
+        f"UPDATE {first.table} AS t SET {sets} "
+        f"FROM unnest({_arrays(counters)}) AS d({', '.join((*first.key_columns, *numbers))}) "
+        f"WHERE {_equal('t', 'd', first.key_columns)}"
+    )
+
+
+@cache
+def rows_insert_sql(counters: tuple[Counter, ...]) -> str:
+    """One INSERT of rows that are not there yet, with several counters of theirs; parameters as above."""
+    columns = (*counters[0].key_columns, *(each.column for each in counters))
+    return f"INSERT INTO {counters[0].table} ({', '.join(columns)}) SELECT * FROM unnest({_arrays(counters)})"
+
+
+def _arrays(counters: tuple[Counter, ...]) -> str:
+    keys = len(counters[0].key_columns)
+    numbers = (f"${keys + n}::bigint[]" for n in range(1, len(counters) + 1))
+    return ", ".join((counters[0].key_arrays, *numbers))
 
 
 def breakdown_arrays(additions: Mapping[Key, int]) -> list[list[Any]]:

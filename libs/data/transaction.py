@@ -4,14 +4,12 @@ A transaction ends with its *seal*: one statement that moves the counters, appen
 is no other way to commit, so nothing can forget any of the three. What else can wait until then shares the statement.
 """
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
 import asyncpg
-import orjson
 
 from libs.data.commit_tokens import CommitToken, encode_token
 from libs.data.counters import (
@@ -21,9 +19,12 @@ from libs.data.counters import (
     breakdown_add_sql,
     breakdown_arrays,
     breakdown_subtract_sql,
+    rows_insert_sql,
+    rows_update_sql,
 )
 from libs.data.errors import Halted
 from libs.data.events import Event
+from libs.data.seal import Seal, renumbered
 from libs.data.tables import AggregateId, Locked, Table
 
 T = TypeVar("T", bound=Table)
@@ -31,15 +32,8 @@ T = TypeVar("T", bound=Table)
 # A row as read: columns by name and by place.
 Record = asyncpg.Record
 
-# The xid is not assigned by this statement but read: the halt flag must be seen by a snapshot taken after the xid was
-# assigned, or Halt could not know whom to wait for.
-SEAL_RESULT = """
-SELECT h.halted, pg_current_xact_id_if_assigned()::text::bigint AS xid, {changed} AS changed FROM operations.halt h
-"""
-APPEND_EVENTS = """
-INSERT INTO operations.events (position, kind, aggregate_id, version, payload)
-SELECT * FROM unnest(${0}::integer[], ${1}::text[], ${2}::text[], ${3}::bigint[], ${4}::jsonb[])
-"""
+# New values by aggregate, counter and resource id: what the aggregates' events tell.
+Values = dict[AggregateId, dict[str, dict[str, int]]]
 
 
 class Snapshot:
@@ -79,6 +73,7 @@ class Transaction(Snapshot):
         super().__init__(connection)
         self._locked: dict[Table, Locked[Any]] = {}
         self._additions: dict[Counter, dict[Key, int]] = {}
+        self._before: dict[Counter, dict[Key, int]] = {}
         self._touched: dict[Table, dict[AggregateId, None]] = {}
         self._events: list[Event] = []
         self._last: list[tuple[str, tuple[object, ...], int]] = []
@@ -126,12 +121,25 @@ class Transaction(Snapshot):
         self._locked[table] = locked
         return locked
 
-    def increment(self, counter: Counter, additions: Mapping[Key, int]) -> None:
+    def increment(
+        self, counter: Counter, additions: Mapping[Key, int], before: Mapping[Key, int] | None = None
+    ) -> None:
         """Adds to a counter, key by key; numbers may be negative. Applied by the seal, with an event carrying the new value.
 
         The aggregates' rows must be locked.
+
+        Args:
+            before: of a counter with a table of its own, the values read under the lock: then it shares the seal's one
+                statement. A key without a value has no row yet, and gets one. Given for all counters of the table or for none.
         """
         locked = self._locked[counter.aggregate]
+        assert counter.table or before is None, f"{counter.name} is read with the lock"
+        assert counter.rows_appear or before is not None, f"no row of {counter.name} appears by itself"
+        assert counter not in self._additions or (counter in self._before) == (before is not None), (
+            f"{counter.name} is moved both with and without the values before"
+        )
+        if before is not None:
+            self._before.setdefault(counter, {}).update(before)
         sums = self._additions.setdefault(counter, defaultdict(int))
         for key, n in additions.items():
             assert key[0] in locked, f"{counter.name} of {key[0]} changed without its lock"
@@ -161,30 +169,28 @@ class Transaction(Snapshot):
         Raises:
             Halted: nothing may be committed.
         """
-        values: dict[AggregateId, dict[str, dict[str, int]]] = {}
+        values: Values = {}
+        seal = Seal()
         for counter, additions in self._additions.items():
-            if counter.breakdown and additions:
+            if counter.breakdown and counter not in self._before and additions:
                 await self._add_breakdown(counter, additions, values)
-        updates, parameters, expected = self._aggregate_updates(values)
+        self._add_to_read_rows(seal, values)
+        self._add_to_aggregates(seal, values)
         for sql, arguments, rows in self._last:
-            updates.append(f"{_moved(sql, len(parameters))} RETURNING 1")
-            parameters += arguments
-            expected += rows
+            seal.change(sql, arguments, rows)
         self._events[:0] = self._counted_events(values)
-        sql = self._seal_sql(updates, parameters)
-        row = await self._connection.fetchrow(sql, *parameters)
+        seal.append(self._events)
+        row = await self._connection.fetchrow(seal.sql, *seal.parameters)
         assert row is not None, "operations.halt has lost its row"
         if row["halted"] and not while_halted:
             raise Halted
-        assert row["changed"] == expected, f"{row['changed']} rows changed where {expected} should have"
+        assert row["changed"] == seal.expected, f"{row['changed']} rows changed where {seal.expected} should have"
         xid: int | None = row["xid"]
         # Else the flag was read before the xid was assigned, and Halt would not wait for this transaction.
         assert xid is not None or not self._events, "events of a transaction that locked and wrote nothing"
         return None if xid is None else encode_token(xid)
 
-    async def _add_breakdown(
-        self, counter: Counter, additions: Mapping[Key, int], values: dict[AggregateId, dict[str, dict[str, int]]]
-    ) -> None:
+    async def _add_breakdown(self, counter: Counter, additions: Mapping[Key, int], values: Values) -> None:
         for sql, part in (
             (breakdown_add_sql(counter), {key: n for key, n in additions.items() if n > 0}),
             (breakdown_subtract_sql(counter), {key: n for key, n in additions.items() if n < 0}),
@@ -193,14 +199,43 @@ class Transaction(Snapshot):
                 continue
             rows = await self._connection.fetch(sql, *breakdown_arrays(part))
             assert len(rows) == len(part), f"{counter.name}: {len(rows)} of {len(part)} rows changed"
+            if not counter.served:
+                continue
             for row in rows:
                 *key, value = row
                 values.setdefault(key[0], {}).setdefault(counter.name, {})[counter.resource_id(tuple(key))] = value
 
-    def _aggregate_updates(
-        self, values: dict[AggregateId, dict[str, dict[str, int]]]
-    ) -> tuple[list[str], list[object], int]:
-        """One UPDATE a table for the counters on its own rows, and the values they will have."""
+    def _add_to_read_rows(self, seal: Seal, values: Values) -> None:
+        """An UPDATE and an INSERT a table for the counters whose values were read, and the values they will have."""
+        by_table: dict[str, list[Counter]] = {}
+        for counter in self._before:
+            by_table.setdefault(counter.table, []).append(counter)
+        for table, counters in by_table.items():
+            assert all(other in self._before for other in self._additions if other.table == table), (
+                f"the values before of some counters of {table}, and not of all"
+            )
+            there: list[Key] = []
+            new: list[Key] = []
+            for key in {key: None for counter in counters for key, n in self._additions[counter].items() if n}:
+                (there if any(key in self._before[counter] for counter in counters) else new).append(key)
+            assert counters[0].rows_appear or not new, f"{len(new)} rows of {table} are not there"
+            of_table = tuple(counters)
+            for sql, keys in ((rows_update_sql(of_table), there), (rows_insert_sql(of_table), new)):
+                if keys:
+                    arrays = [[self._additions[counter].get(key, 0) for key in keys] for counter in counters]
+                    seal.change(sql, [*map(list, zip(*keys, strict=True)), *arrays], len(keys))
+            without_value = {*new}
+            for counter in counters:
+                if not counter.served:
+                    continue
+                before = self._before[counter]
+                for key, n in self._additions[counter].items():
+                    if n:
+                        of_counter = values.setdefault(key[0], {}).setdefault(counter.name, {})
+                        of_counter[counter.resource_id(key)] = n if key in without_value else before[key] + n
+
+    def _add_to_aggregates(self, seal: Seal, values: Values) -> None:
+        """One UPDATE a table for the counters on its own rows and the aggregates' versions, and the values they will have."""
         by_table: dict[Table, list[Counter]] = {}
         touched = {table: dict(keys) for table, keys in self._touched.items()}
         for counter, additions in self._additions.items():
@@ -209,21 +244,16 @@ class Transaction(Snapshot):
             for resource, n in additions.items():
                 if n:
                     touched.setdefault(counter.aggregate, {})[resource[0]] = None
-        updates: list[str] = []
-        parameters: list[object] = []
         for table, keys in touched.items():
             counters = by_table.get(table, [])
-            assert counters, f"{table.name} changed without a counter of the row itself"
-            updates.append(aggregate_update_sql(table, counters, len(parameters) + 1))
-            parameters.append(list(keys))
+            arrays = [[self._additions[counter].get((key,), 0) for key in keys] for counter in counters]
+            seal.change(aggregate_update_sql(table, tuple(counters)), [list(keys), *arrays], len(keys))
             locked = self._locked[table]
-            for counter in counters:
-                additions = self._additions[counter]
-                parameters.append([additions.get((key,), 0) for key in keys])
-                for key in keys:
-                    new_value = locked[key][counter.column] + additions.get((key,), 0)
-                    values.setdefault(key, {})[counter.name] = {str(key): new_value}
-        return updates, parameters, sum(len(keys) for keys in touched.values())
+            for counter, numbers in zip(counters, arrays, strict=True):
+                if not counter.served:
+                    continue
+                for key, n in zip(keys, numbers, strict=True):
+                    values.setdefault(key, {})[counter.name] = {str(key): locked[key][counter.column] + n}
 
     def _counted_events(self, values: Mapping[AggregateId, Mapping[str, Mapping[str, int]]]) -> list[Event]:
         """One event an aggregate with all its new counter values: applying it twice or late is harmless."""
@@ -234,21 +264,6 @@ class Transaction(Snapshot):
             if key in values
         ]
 
-    def _seal_sql(self, updates: Sequence[str], parameters: list[object]) -> str:
-        parts = [f"changed_{n} AS ({update})" for n, update in enumerate(updates)]
-        changed = " + ".join(f"(SELECT count(*) FROM changed_{n})" for n in range(len(updates))) or "0"
-        if self._events:
-            first = len(parameters) + 1
-            parts.append(f"appended AS ({APPEND_EVENTS.format(*range(first, first + 5))})")
-            parameters += [
-                list(range(len(self._events))),
-                [event.kind for event in self._events],
-                [str(event.aggregate_id) for event in self._events],
-                [event.version for event in self._events],
-                [orjson.dumps(event.payload).decode() for event in self._events],
-            ]
-        return (f"WITH {', '.join(parts)}" if parts else "") + SEAL_RESULT.format(changed=changed)
-
 
 @cache
 def _lock_and_read_sql(table: Table, sql: str) -> str:
@@ -257,14 +272,8 @@ def _lock_and_read_sql(table: Table, sql: str) -> str:
     `unchanged`: the row that was locked is the one the snapshot has, so nobody held the lock in between.
     """
     return (
-        f"WITH locked AS MATERIALIZED ({table.lock_rows_sql}), seen AS ({_moved(sql, 1)}) "
+        f"WITH locked AS MATERIALIZED ({table.lock_rows_sql}), seen AS ({renumbered(sql, 1)}) "
         f"SELECT locked.*, clock_timestamp() AS locked_time, before.version = locked.version AS unchanged, seen "
         f"FROM locked JOIN {table.name} before ON before.{table.key} = locked.{table.key} "
         f"LEFT JOIN seen ON seen.{table.key} = locked.{table.key}"
     )
-
-
-@cache
-def _moved(sql: str, by: int) -> str:
-    """The statement with its parameters numbered on from `by`."""
-    return re.sub(r"\$(\d+)", lambda number: f"${int(number[1]) + by}", sql)

@@ -1,6 +1,7 @@
 """How counters and resources are named by callers."""
 
 import re
+from collections.abc import Mapping
 
 from libs.data.catalog import COUNTERS
 from libs.data.counters import Counter
@@ -15,27 +16,35 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,300}")
 _PART = re.compile(r"[^\x00-\x1f\x7f/]+")
 
 
+def served() -> Mapping[str, Counter]:
+    """The counters there are for callers, by name."""
+    return {name: counter for name, counter in COUNTERS.items() if counter.served}
+
+
 def find_counter(name: str) -> Counter:
     counter = COUNTERS.get(name)
-    if counter is None:
+    if counter is None or not counter.served:
         raise CounterNotFound(name)
     return counter
 
 
 def canonical(counter: Counter, resource_id: str, field: str = "key.resource_id") -> Key:
-    """The key with its UUID in lower case; a name is taken as it is.
+    """The key with its UUIDs in lower case; names are taken as they are.
 
     Raises:
         InvalidInput: the id is not one of this counter's.
     """
     named = counter.aggregate.key_type == "text"
     aggregate_id, *parts = _split(counter, resource_id)
+    ids = counter.breakdown_type == "uuid"
     good = (_NAME if named else _UUID).fullmatch(aggregate_id) and len(parts) == len(counter.breakdown)
-    if not good or not all(_PART.fullmatch(part) for part in parts):
+    if not good or not all((_UUID if ids else _PART).fullmatch(part) for part in parts):
         wanted = "a name of 1 to 300 characters without control characters" if named else "a UUID"
         if counter.breakdown:
             wanted += f" and what follows in {counter.resource}"
         raise InvalidInput([FieldViolation(field, f"must be {wanted}")])
+    if ids:
+        parts = [part.lower() for part in parts]
     return counter.name, "/".join((aggregate_id if named else aggregate_id.lower(), *parts))
 
 

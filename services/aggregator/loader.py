@@ -9,7 +9,6 @@ from functools import partial
 
 import structlog
 
-from libs.data.catalog import COUNTERS
 from libs.data.consistency import PRIMARY
 from libs.data.counters import Counter
 from libs.data.database import Database
@@ -17,7 +16,7 @@ from libs.data.deadlines import current_deadline
 from libs.data.errors import Internal, ResourceExhausted, TallyError
 from libs.data.follower import Follower, Watermark
 from services.aggregator import store
-from services.aggregator.keys import Key
+from services.aggregator.keys import Key, served
 from services.aggregator.measures import LOADS
 from services.aggregator.memory import Entry, Memory
 
@@ -61,7 +60,7 @@ class Loader:
 
     def __init__(self, database: Database, follower: Follower, memory: Memory, max_waiting: int) -> None:
         self._lanes = {
-            name: _Lane(counter, database, follower, memory, max_waiting) for name, counter in COUNTERS.items()
+            name: _Lane(counter, database, follower, memory, max_waiting) for name, counter in served().items()
         }
 
     async def load(self, keys: Iterable[Key], *, fresh: bool) -> Mapping[Key, tuple[Entry, Watermark]]:

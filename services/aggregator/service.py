@@ -9,7 +9,6 @@ from tally.aggregator.v1 import aggregator_pb2 as resources
 from tally.aggregator.v1 import aggregator_service_pb2 as messages
 from tally.aggregator.v1.aggregator_service_pb2_grpc import AggregatorServiceServicer
 
-from libs.data.catalog import COUNTERS
 from libs.data.consistency import ANY
 from libs.data.errors import FieldViolation, InvalidInput, TallyError
 from libs.rpc.counts import to_consistency
@@ -17,7 +16,7 @@ from libs.rpc.validation import violations
 from services.aggregator import answers
 from services.aggregator.answers import Answers
 from services.aggregator.errors import ResourceNotFound
-from services.aggregator.keys import Key, canonical, find_counter
+from services.aggregator.keys import Key, canonical, find_counter, served
 from services.aggregator.measures import Asked
 from services.aggregator.memory import Entry, Memory
 from services.aggregator.rankings import Rankings
@@ -43,7 +42,9 @@ class AggregatorService(AggregatorServiceServicer):
     async def ListCounters(
         self, request: messages.ListCountersRequest, context: Context
     ) -> messages.ListCountersResponse:
-        return messages.ListCountersResponse(counters=[answers.to_counter(COUNTERS[name]) for name in sorted(COUNTERS)])
+        return messages.ListCountersResponse(
+            counters=[answers.to_counter(each) for _, each in sorted(served().items())]
+        )
 
     async def GetCounter(self, request: messages.GetCounterRequest, context: Context) -> messages.GetCounterResponse:
         asked = request.key

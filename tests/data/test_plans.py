@@ -204,7 +204,7 @@ async def hot_updates(url: str, start: int, updates: int) -> float:
     """Which share of so many signatures, one a transaction, left every index alone; from the count `start` on."""
     connection = await asyncpg.connect(url)
     share = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'petition.petition_submissions'::regclass"
-    sql = aggregate_update_sql(PETITIONS, [ORDINALS, CO_SIGNERS], 1)
+    sql = aggregate_update_sql(PETITIONS, (ORDINALS, CO_SIGNERS))
     try:
         await connection.execute(
             "UPDATE petition.petition_submissions SET co_signer_count = $2::integer, "

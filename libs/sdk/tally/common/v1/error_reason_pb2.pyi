@@ -106,6 +106,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the exchange was completed or cancelled before."""
     ERROR_REASON_ALREADY_RATED: _ErrorReason.ValueType  # 320
     """ALREADY_EXISTS: this side has rated the exchange; the metadata says how."""
+    ERROR_REASON_CONVERSATION_NOT_FOUND: _ErrorReason.ValueType  # 400
+    """NOT_FOUND: there is no such conversation."""
+    ERROR_REASON_CONVERSATION_LOCKED: _ErrorReason.ValueType  # 401
+    """FAILED_PRECONDITION: the conversation is locked; it takes no opinions and votes."""
+    ERROR_REASON_CONVERSATION_NOT_LOCKED: _ErrorReason.ValueType  # 402
+    """FAILED_PRECONDITION: the conversation is open, so it cannot be unlocked."""
+    ERROR_REASON_OPINION_NOT_FOUND: _ErrorReason.ValueType  # 403
+    """NOT_FOUND: the conversation has no such opinion, or it was deleted."""
+    ERROR_REASON_OPINION_MODERATED: _ErrorReason.ValueType  # 404
+    """FAILED_PRECONDITION: the opinion was moved or hidden by a moderator; it takes no votes."""
+    ERROR_REASON_VOTE_NOT_FOUND: _ErrorReason.ValueType  # 405
+    """NOT_FOUND: the user has no vote on this opinion."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for machines: the `reason` of the `google.rpc.ErrorInfo` (domain `tally`) that every error
@@ -196,4 +208,16 @@ ERROR_REASON_EXCHANGE_ENDED: ErrorReason.ValueType  # 319
 """FAILED_PRECONDITION: the exchange was completed or cancelled before."""
 ERROR_REASON_ALREADY_RATED: ErrorReason.ValueType  # 320
 """ALREADY_EXISTS: this side has rated the exchange; the metadata says how."""
+ERROR_REASON_CONVERSATION_NOT_FOUND: ErrorReason.ValueType  # 400
+"""NOT_FOUND: there is no such conversation."""
+ERROR_REASON_CONVERSATION_LOCKED: ErrorReason.ValueType  # 401
+"""FAILED_PRECONDITION: the conversation is locked; it takes no opinions and votes."""
+ERROR_REASON_CONVERSATION_NOT_LOCKED: ErrorReason.ValueType  # 402
+"""FAILED_PRECONDITION: the conversation is open, so it cannot be unlocked."""
+ERROR_REASON_OPINION_NOT_FOUND: ErrorReason.ValueType  # 403
+"""NOT_FOUND: the conversation has no such opinion, or it was deleted."""
+ERROR_REASON_OPINION_MODERATED: ErrorReason.ValueType  # 404
+"""FAILED_PRECONDITION: the opinion was moved or hidden by a moderator; it takes no votes."""
+ERROR_REASON_VOTE_NOT_FOUND: ErrorReason.ValueType  # 405
+"""NOT_FOUND: the user has no vote on this opinion."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

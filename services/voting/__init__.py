@@ -1,0 +1,1 @@
+"""Conversations, opinions and votes."""
