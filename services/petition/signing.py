@@ -1,7 +1,5 @@
 """The one way to sign and to withdraw: unary, batched or streamed, everything meets in one lane in order of arrival."""
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
@@ -9,9 +7,9 @@ import structlog
 from tally.petition.v1 import petition_service_pb2 as messages
 
 from libs.data.database import Committed, Database
-from libs.data.errors import InvalidInput, TallyError
+from libs.data.errors import TallyError
 from libs.data.group_commit import GroupCommit
-from libs.rpc.validation import violations
+from libs.rpc.many import answered_in_order, outcomes_of_each
 from services.petition import convert, store
 from services.petition.errors import AlreadySigned
 from services.petition.model import Command, Sign, Signed, Withdraw, Withdrawn
@@ -55,44 +53,15 @@ class Signing:
         Args:
             path: of a request in what the caller sent, with a place for its number.
         """
-        commands: list[Sign] = []
-        refused: dict[int, TallyError] = {}
-        for place, request in enumerate(requests):
-            if bad := violations(request, path.format(place)):
-                refused[place] = InvalidInput(bad)
-            else:
-                commands.append(convert.to_sign(request))
-        outcomes = iter(await self._lane.submit_many(commands))
-        return [self._result(refused[n] if n in refused else next(outcomes)) for n in range(len(requests))]
+        outcomes = await outcomes_of_each(requests, convert.to_sign, self._lane.submit_many, path)
+        return [self._result(outcome) for outcome in outcomes]
 
-    async def sign_stream(
-        self, requests: AsyncIterator[messages.CoSignRequest]
-    ) -> AsyncIterator[messages.CoSignResult]:
-        """One result a request, in order, with at most a window of signatures in flight: the sender waits for the rest.
+    def sign_stream(self, requests: AsyncIterator[messages.CoSignRequest]) -> AsyncIterator[messages.CoSignResult]:
+        """One result a request, in order, with at most a window of signatures in flight.
 
         When a stream ends early, by either side, what is in a transaction commits; what still waits is dropped.
         """
-        in_flight: deque[asyncio.Task[messages.CoSignResult]] = deque()
-        reader: asyncio.Task[messages.CoSignRequest] | None = None
-        upcoming = aiter(requests)
-        try:
-            while True:
-                if reader is None and len(in_flight) < self._window:
-                    reader = asyncio.ensure_future(anext(upcoming))
-                waiting = {task for task in (reader, in_flight[0] if in_flight else None) if task is not None}
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                while in_flight and in_flight[0].done():
-                    yield in_flight.popleft().result()
-                if reader is not None and reader.done():
-                    request, reader = reader.result(), None
-                    in_flight.append(asyncio.create_task(self._sign_one(request)))
-        except StopAsyncIteration:
-            for task in in_flight:
-                yield await task
-        finally:
-            for pending in (reader, *in_flight):
-                if pending is not None:
-                    pending.cancel()
+        return answered_in_order(requests, self._sign_one, self._window)
 
     async def _sign_one(self, request: messages.CoSignRequest) -> messages.CoSignResult:
         try:
