@@ -61,6 +61,21 @@ def claims_stage(
         yield stage
 
 
+@pytest.fixture(scope="session")
+def voting_stage(
+    postgres_server: psycopg.Connection,
+    postgres_url: str,
+    template_database: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stage]:
+    """Two voting services, likewise."""
+    with (
+        scratch_database(postgres_server, postgres_url, template_database) as url,
+        two_services("voting", url, tmp_path_factory.mktemp("two-voting-services")) as stage,
+    ):
+        yield stage
+
+
 @pytest.fixture
 def seed() -> str:
     """What all requests of a test are drawn from. TALLY_SEED repeats those of an earlier run, whose report names it."""

@@ -1,0 +1,53 @@
+"""Composition root of the voting service: `python -m services.voting`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tally.voting.v1 import voting_service_pb2
+from tally.voting.v1.voting_service_pb2_grpc import add_VotingServiceServicer_to_server
+
+from libs.data.catalog import OPINIONS, PARTICIPANTS, VISIBLE_OPINIONS, VISIBLE_PARTICIPANTS, VISIBLE_VOTES, VOTES
+from libs.data.database import Database
+from libs.data.verifier import Verifier
+from libs.rpc.server import Composition, Registration, run
+from services.voting.author_votes import AuthorVotes
+from services.voting.casting import Casting
+from services.voting.service import VotingService
+from services.voting.settings import VotingSettings
+
+VERIFIED = (OPINIONS, VOTES, PARTICIPANTS, VISIBLE_OPINIONS, VISIBLE_VOTES, VISIBLE_PARTICIPANTS)
+
+
+@asynccontextmanager
+async def compose(settings: VotingSettings) -> AsyncIterator[Composition]:
+    async with Database.open(settings.database) as database:
+        casting = Casting(database, settings)
+        background = [
+            asyncio.create_task(AuthorVotes(database, casting, settings.voting_author_votes_seconds).run()),
+            asyncio.create_task(Verifier(database, VERIFIED, settings.voting_verify_seconds).run()),
+        ]
+        try:
+            yield Composition(
+                services=[
+                    Registration(
+                        add_VotingServiceServicer_to_server,
+                        VotingService(database, casting),
+                        voting_service_pb2.DESCRIPTOR.services_by_name["VotingService"],
+                    )
+                ],
+                drain=[casting.drain, database.drain],
+                ready=database.ping,
+            )
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+
+
+def main() -> None:
+    run("voting", VotingSettings(), compose)
+
+
+if __name__ == "__main__":
+    main()
