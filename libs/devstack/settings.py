@@ -24,6 +24,7 @@ class Service:
 
 SERVICES = (
     Service("petition", 0, "services.petition"),
+    Service("voting", 1, "services.voting"),
     Service("claims", 2, "services.claims"),
     Service("aggregator", 4, "services.aggregator"),
     Service("operations", 5, "services.operations"),

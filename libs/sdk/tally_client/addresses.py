@@ -8,6 +8,7 @@ class Addresses:
     """host:port of each service; the defaults are those of a local stack."""
 
     petition: str = "127.0.0.1:50051"
+    voting: str = "127.0.0.1:50052"
     claims: str = "127.0.0.1:50053"
     aggregator: str = "127.0.0.1:50055"
     operations: str = "127.0.0.1:50056"

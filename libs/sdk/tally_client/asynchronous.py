@@ -14,6 +14,7 @@ from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
+from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
 
 from tally_client.addresses import CHANNEL_OPTIONS, Addresses
 from tally_client.errors import from_rpc_error
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceAsyncStub
     from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceAsyncStub
     from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceAsyncStub
+    from tally.voting.v1.voting_service_pb2_grpc import VotingServiceAsyncStub
 
 RequestT = TypeVar("RequestT", bound=Message, contravariant=True)
 ResponseT = TypeVar("ResponseT", covariant=True)
@@ -63,6 +65,10 @@ class AsyncClient:
     @cached_property
     def petitions(self) -> "PetitionServiceAsyncStub":
         return PetitionServiceStub(self._connect(self._addresses.petition))
+
+    @cached_property
+    def voting(self) -> "VotingServiceAsyncStub":
+        return VotingServiceStub(self._connect(self._addresses.voting))
 
     @cached_property
     def coupons(self) -> "CouponServiceAsyncStub":

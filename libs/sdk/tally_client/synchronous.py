@@ -12,6 +12,7 @@ from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
+from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
 
 from tally_client.addresses import CHANNEL_OPTIONS, Addresses
 from tally_client.errors import from_rpc_error
@@ -54,6 +55,10 @@ class Client:
     @cached_property
     def petitions(self) -> PetitionServiceStub:
         return PetitionServiceStub(self._connect(self._addresses.petition))
+
+    @cached_property
+    def voting(self) -> VotingServiceStub:
+        return VotingServiceStub(self._connect(self._addresses.voting))
 
     @cached_property
     def coupons(self) -> CouponServiceStub:

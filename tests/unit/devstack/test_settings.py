@@ -10,11 +10,12 @@ def test_the_default_ports_are_the_documented_ones() -> None:
     settings = StackSettings(port_base=50051, database_url="")
     assert {service.name: settings.address(service) for service in SERVICES} == {
         "petition": "127.0.0.1:50051",
+        "voting": "127.0.0.1:50052",
         "claims": "127.0.0.1:50053",
         "aggregator": "127.0.0.1:50055",
         "operations": "127.0.0.1:50056",
     }
-    assert settings.metrics_address(SERVICES[1]) == "127.0.0.1:50153"
+    assert settings.metrics_address(SERVICES[1]) == "127.0.0.1:50152"
     assert settings.postgres_port == 50141
     assert settings.replica_port(2) == 50143
 

@@ -17,6 +17,8 @@ from tally.claims.v1 import coupon_service_pb2, exchange_service_pb2
 from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceServicer, add_CouponServiceServicer_to_server
 from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceServicer, add_ExchangeServiceServicer_to_server
 from tally.petition.v1 import petition_service_pb2 as messages
+from tally.voting.v1 import voting_service_pb2
+from tally.voting.v1.voting_service_pb2_grpc import VotingServiceServicer, add_VotingServiceServicer_to_server
 from tally_client import Addresses, AsyncClient, Client, Repeats
 
 from libs.data import errors
@@ -230,6 +232,40 @@ async def test_coupons_and_exchanges_are_called_at_the_address_of_claims() -> No
             answer = await tally.call(tally.exchanges.GetExchange, get_exchange)
             assert answer.exchange.exchange_id == USER_ID
         await asyncio.to_thread(from_a_thread, server.address)
+
+
+class Voting:
+    async def GetConversation(self, request: Any, context: Any) -> Any:
+        answer = voting_service_pb2.GetConversationResponse()
+        answer.conversation.conversation_id = request.conversation_id
+        return answer
+
+
+@asynccontextmanager
+async def compose_voting(_: ServerSettings) -> AsyncIterator[Composition]:
+    yield Composition(
+        services=[
+            Registration(
+                add_VotingServiceServicer_to_server,
+                completed(Voting(), VotingServiceServicer),
+                voting_service_pb2.DESCRIPTOR.services_by_name["VotingService"],
+            )
+        ]
+    )
+
+
+async def test_conversations_are_called_at_the_address_of_voting() -> None:
+    request = voting_service_pb2.GetConversationRequest(conversation_id=USER_ID)
+
+    def from_a_thread(address: str) -> str:
+        with Client(Addresses(voting=address)) as tally:
+            return tally.call(tally.voting.GetConversation, request).conversation.conversation_id
+
+    async with serving("voting", settings(), compose_voting) as server:
+        async with AsyncClient(Addresses(voting=server.address)) as tally:
+            answer = await tally.call(tally.voting.GetConversation, request)
+            assert answer.conversation.conversation_id == USER_ID
+        assert await asyncio.to_thread(from_a_thread, server.address) == USER_ID
 
 
 def test_the_default_addresses_are_those_of_a_local_stack() -> None:
