@@ -234,7 +234,7 @@ class VotingServiceServicer:
 
     def CastVote(self, request, context):
         """Votes on an opinion, or changes one's vote: one a person and opinion, the last to commit counts.
-        Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, OPINION_MODERATED.
+        Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, OPINION_MODERATED, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -242,7 +242,7 @@ class VotingServiceServicer:
 
     def CancelVote(self, request, context):
         """Takes one's vote on an opinion back; on a moderated one, too.
-        Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, VOTE_NOT_FOUND.
+        Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, VOTE_NOT_FOUND, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

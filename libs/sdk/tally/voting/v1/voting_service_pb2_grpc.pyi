@@ -89,11 +89,11 @@ class VotingServiceStub:
     """
     CastVote: _grpc.UnaryUnaryMultiCallable[_voting_service_pb2.CastVoteRequest, _voting_service_pb2.CastVoteResponse]
     """Votes on an opinion, or changes one's vote: one a person and opinion, the last to commit counts.
-    Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, OPINION_MODERATED.
+    Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, OPINION_MODERATED, REQUEST_ID_REUSED.
     """
     CancelVote: _grpc.UnaryUnaryMultiCallable[_voting_service_pb2.CancelVoteRequest, _voting_service_pb2.CancelVoteResponse]
     """Takes one's vote on an opinion back; on a moderated one, too.
-    Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, VOTE_NOT_FOUND.
+    Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, VOTE_NOT_FOUND, REQUEST_ID_REUSED.
     """
     BatchCastVotes: _grpc.UnaryUnaryMultiCallable[_voting_service_pb2.BatchCastVotesRequest, _voting_service_pb2.BatchCastVotesResponse]
     """Votes up to 1,000 times at once, for many people and conversations. Each item succeeds or fails by itself, bad fields
@@ -186,11 +186,11 @@ class VotingServiceAsyncStub(VotingServiceStub):
     """
     CastVote: _aio.UnaryUnaryMultiCallable[_voting_service_pb2.CastVoteRequest, _voting_service_pb2.CastVoteResponse]  # type: ignore[assignment]
     """Votes on an opinion, or changes one's vote: one a person and opinion, the last to commit counts.
-    Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, OPINION_MODERATED.
+    Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, OPINION_MODERATED, REQUEST_ID_REUSED.
     """
     CancelVote: _aio.UnaryUnaryMultiCallable[_voting_service_pb2.CancelVoteRequest, _voting_service_pb2.CancelVoteResponse]  # type: ignore[assignment]
     """Takes one's vote on an opinion back; on a moderated one, too.
-    Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, VOTE_NOT_FOUND.
+    Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, VOTE_NOT_FOUND, REQUEST_ID_REUSED.
     """
     BatchCastVotes: _aio.UnaryUnaryMultiCallable[_voting_service_pb2.BatchCastVotesRequest, _voting_service_pb2.BatchCastVotesResponse]  # type: ignore[assignment]
     """Votes up to 1,000 times at once, for many people and conversations. Each item succeeds or fails by itself, bad fields
@@ -346,7 +346,7 @@ class VotingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_voting_service_pb2.CastVoteResponse, _abc.Awaitable[_voting_service_pb2.CastVoteResponse]]:
         """Votes on an opinion, or changes one's vote: one a person and opinion, the last to commit counts.
-        Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, OPINION_MODERATED.
+        Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, OPINION_MODERATED, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
@@ -356,7 +356,7 @@ class VotingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_voting_service_pb2.CancelVoteResponse, _abc.Awaitable[_voting_service_pb2.CancelVoteResponse]]:
         """Takes one's vote on an opinion back; on a moderated one, too.
-        Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, VOTE_NOT_FOUND.
+        Reasons: CONVERSATION_NOT_FOUND, CONVERSATION_LOCKED, OPINION_NOT_FOUND, VOTE_NOT_FOUND, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
