@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from libs.rpc.settings import ServerSettings
 from services.claims.settings import ClaimsSettings
+from services.voting.settings import VotingSettings
 from tests.contract.sources import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -35,11 +37,12 @@ def test_every_make_target_is_listed_by_make_help() -> None:
     assert {name for name, rest in rules if " ## " not in rest} == internal
 
 
-def test_the_settings_of_claims_are_documented_with_their_defaults() -> None:
+@pytest.mark.parametrize(("service", "settings"), [("claims", ClaimsSettings), ("voting", VotingSettings)])
+def test_the_settings_of_a_service_are_documented_with_their_defaults(
+    service: str, settings: type[ServerSettings]
+) -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
-    rows = re.findall(r"^\| `TALLY_(CLAIMS_\w+)` \| ([\d,.]+) \|", text, re.MULTILINE)
+    rows = re.findall(rf"^\| `TALLY_({service.upper()}_\w+)` \| ([\d,.]+) \|", text, re.MULTILINE)
     documented = {name.lower(): float(default.replace(",", "")) for name, default in rows}
-    declared = {
-        name: field.default for name, field in ClaimsSettings.model_fields.items() if name.startswith("claims_")
-    }
+    declared = {name: field.default for name, field in settings.model_fields.items() if name.startswith(f"{service}_")}
     assert documented == declared

@@ -12,6 +12,9 @@ from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStu
 from tally.petition.v1 import petition_pb2
 from tally.petition.v1.petition_service_pb2 import CoSignRequest, CreatePetitionRequest
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
+from tally.voting.v1 import voting_pb2
+from tally.voting.v1.voting_service_pb2 import CreateConversationRequest, CreateOpinionRequest
+from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
 
 from libs.data.migrate import upgrade
 from libs.devstack.postgres import Cluster
@@ -21,6 +24,8 @@ from services.operations.__main__ import compose as compose_operations
 from services.operations.settings import OperationsSettings
 from services.petition.__main__ import compose as compose_petition
 from services.petition.settings import PetitionSettings
+from services.voting.__main__ import compose as compose_voting
+from services.voting.settings import VotingSettings
 from tests.deploy.manifests import ROOT
 from tests.servers import channel_to, quick
 
@@ -70,6 +75,23 @@ async def test_services_work_with_logins_that_have_nothing_but_their_role(deploy
         )
         assert signed.co_signer_count == 1
 
+    voting_url = as_login(deployed, "voting_login", "tally")
+    async with channel_to("voting", quick(VotingSettings, voting_url, "tally_voting"), compose_voting) as channel:
+        voting = VotingServiceStub(channel)
+        new = voting_pb2.Conversation(title="The market square", creator_id=str(uuid.uuid4()))
+        opened = await voting.CreateConversation(
+            CreateConversationRequest(conversation=new, request_id=str(uuid.uuid4()))
+        )
+        added = await voting.CreateOpinion(
+            CreateOpinionRequest(
+                conversation_id=opened.conversation.conversation_id,
+                author_id=str(uuid.uuid4()),
+                body="Trees",
+                request_id=str(uuid.uuid4()),
+            )
+        )
+        assert added.opinion.counts.agrees == 1
+
     claims_url = as_login(deployed, "claims_login", "tally")
     async with channel_to("claims", quick(ClaimsSettings, claims_url, "tally_claims"), compose_claims) as channel:
         coupons = CouponServiceStub(channel)
@@ -87,7 +109,7 @@ async def test_services_work_with_logins_that_have_nothing_but_their_role(deploy
         assert status.HasField("halt_state")
 
 
-@pytest.mark.parametrize("login", ["petition_login", "claims_login"])
+@pytest.mark.parametrize("login", ["petition_login", "voting_login", "claims_login"])
 def test_a_services_login_cannot_take_the_role_of_another(deployed: Cluster, login: str) -> None:
     url = as_login(deployed, login, "tally")
     with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):

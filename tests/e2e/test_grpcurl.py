@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.descriptor import ServiceDescriptor
 from tally.claims.v1 import coupon_service_pb2, exchange_service_pb2
 from tally.petition.v1 import petition_service_pb2
+from tally.voting.v1 import voting_service_pb2
 
 from libs.rpc.server import serving
 from services.aggregator.__main__ import compose as compose_aggregator
@@ -21,16 +22,20 @@ from services.operations.__main__ import compose as compose_operations
 from services.operations.settings import OperationsSettings
 from services.petition.__main__ import compose as compose_petition
 from services.petition.settings import PetitionSettings
+from services.voting.__main__ import compose as compose_voting
+from services.voting.settings import VotingSettings
 from tests.programs import program
 from tests.servers import quick
 
 ROOT = Path(__file__).resolve().parents[2]
-AREAS = ("petition", "claims", "aggregator", "operations")
+AREAS = ("petition", "voting", "claims", "aggregator", "operations")
 PAGES = ["README.md", "docs/operations.md", *(f"docs/api/{area}.md" for area in AREAS)]
-PETITION, CLAIMS, AGGREGATOR, OPERATIONS = "127.0.0.1:50051", "127.0.0.1:50053", "127.0.0.1:50055", "127.0.0.1:50056"
+PETITION, VOTING, CLAIMS = "127.0.0.1:50051", "127.0.0.1:50052", "127.0.0.1:50053"
+AGGREGATOR, OPERATIONS = "127.0.0.1:50055", "127.0.0.1:50056"
 # Where each service is, with one of its methods.
 SERVICES = [
     (PETITION, "tally.petition.v1.PetitionService", "CoSign"),
+    (VOTING, "tally.voting.v1.VotingService", "CastVote"),
     (CLAIMS, "tally.claims.v1.CouponService", "ClaimCoupon"),
     (CLAIMS, "tally.claims.v1.ExchangeService", "ClaimFood"),
     (AGGREGATOR, "tally.aggregator.v1.AggregatorService", "GetCounter"),
@@ -50,11 +55,13 @@ async def addresses(database_url: str) -> AsyncIterator[dict[str, str]]:
     """Where each address of the documents is served in this test."""
     async with contextlib.AsyncExitStack() as services:
         petition = quick(PetitionSettings, database_url, "tally_petition", default_deadline_seconds=30.0)
+        voting = quick(VotingSettings, database_url, "tally_voting", default_deadline_seconds=30.0)
         claims = quick(ClaimsSettings, database_url, "tally_claims", default_deadline_seconds=30.0)
         aggregator = quick(AggregatorSettings, database_url, "tally_aggregator", default_deadline_seconds=30.0)
         operations = quick(OperationsSettings, database_url, "tally_operations", default_deadline_seconds=30.0)
         yield {
             PETITION: (await services.enter_async_context(serving("petition", petition, compose_petition))).address,
+            VOTING: (await services.enter_async_context(serving("voting", voting, compose_voting))).address,
             CLAIMS: (await services.enter_async_context(serving("claims", claims, compose_claims))).address,
             AGGREGATOR: (
                 await services.enter_async_context(serving("aggregator", aggregator, compose_aggregator))
@@ -115,6 +122,7 @@ def test_every_page_has_lines_to_run() -> None:
     """A page whose blocks are no longer recognised would pass with nothing run."""
     for page, file in (
         ("docs/api/petition.md", petition_service_pb2),
+        ("docs/api/voting.md", voting_service_pb2),
         ("docs/api/claims.md", coupon_service_pb2),
         ("docs/api/claims.md", exchange_service_pb2),
     ):
