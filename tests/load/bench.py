@@ -20,7 +20,7 @@ from tests.load import report
 from tests.load.measure import Bench
 from tests.load.memory import measure_memory
 from tests.load.results import Results
-from tests.load.rows import CLAIMS, ROWS, SIZE, THROUGHPUT, Row
+from tests.load.rows import CLAIMS, ROWS, SIZE, THROUGHPUT, VOTING, Row
 from tests.load.servers import Server, server
 from tests.load.stage import Stage, stage
 
@@ -31,6 +31,7 @@ MODULES = {
     "tuned": ["tests.load.contenders", "tuned"],
     "petition": ["services.petition"],
     "claims": ["services.claims"],
+    "voting": ["services.voting"],
     "aggregator": ["services.aggregator"],
 }
 
@@ -44,8 +45,9 @@ def main() -> None:
         made = stack.enter_context(stage())
         clients = stack.enter_context(fleet(options.client_processes))
         servers = _start(stack, made, options.rows, options.textbook_pool)
-        bench = Bench(made, clients, servers, results, options.callers, options.seconds)
-        _rounds(bench, [row for row in (*THROUGHPUT, *CLAIMS) if row.name in options.rows], options.rounds)
+        voters = stack.enter_context(fleet(1)) if any(ROWS[name].voters for name in options.rows) else None
+        bench = Bench(made, clients, voters, servers, results, options.callers, options.seconds)
+        _rounds(bench, [row for row in (*THROUGHPUT, *CLAIMS, *VOTING) if row.name in options.rows], options.rounds)
         if size := [row for row in SIZE if row.name in options.rows]:
             made.empty()
             errors.print(f"signing a petition {options.signers:,} times …", style="dim")

@@ -21,6 +21,8 @@ from tally.claims.v1 import coupon_service_pb2
 from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceServicer, add_CouponServiceServicer_to_server
 from tally.petition.v1 import petition_pb2, petition_service_pb2
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceServicer, add_PetitionServiceServicer_to_server
+from tally.voting.v1 import voting_pb2, voting_service_pb2
+from tally.voting.v1.voting_service_pb2_grpc import VotingServiceServicer, add_VotingServiceServicer_to_server
 
 from libs.data.errors import FailedPrecondition
 from libs.rpc.server import Composition, Registration, run
@@ -61,6 +63,13 @@ class EmptyCoupons(CouponServiceServicer):
 
     async def ClaimCoupon(self, request: Any, context: Any) -> coupon_service_pb2.ClaimCouponResponse:
         return coupon_service_pb2.ClaimCouponResponse()
+
+
+class EmptyVotes(VotingServiceServicer):
+    """The same for votes."""
+
+    async def CastVote(self, request: Any, context: Any) -> voting_service_pb2.CastVoteResponse:
+        return voting_service_pb2.CastVoteResponse()
 
 
 class Textbook(PetitionServiceServicer):
@@ -114,11 +123,59 @@ class TextbookCoupons(CouponServiceServicer):
         return coupon_service_pb2.ClaimCouponResponse(remaining_amount=remaining - 1)
 
 
+_STORED = {voting_pb2.VOTE_AGREE: 1, voting_pb2.VOTE_DISAGREE: -1, voting_pb2.VOTE_PASS: 0}
+
+
+class TextbookVotes(VotingServiceServicer):
+    """One transaction a call: lock the conversation, set the vote, move the opinion's and its counters, commit."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def CastVote(self, request: Any, context: Any) -> voting_service_pb2.CastVoteResponse:
+        vote = _STORED[request.vote]
+        async with self._pool.acquire() as connection, connection.transaction():
+            count = await connection.fetchval(
+                "SELECT vote_count FROM textbook.conversations WHERE conversation_id = $1 FOR UPDATE",
+                request.conversation_id,
+            )
+            before = await connection.fetchval(
+                "INSERT INTO textbook.votes (opinion_id, user_id, vote, request_id) VALUES ($1, $2, $3, $4) "
+                "ON CONFLICT (opinion_id, user_id) DO UPDATE SET vote = $3, request_id = $4, vote_time = now() "
+                "RETURNING old.vote",
+                request.opinion_id,
+                request.user_id,
+                vote,
+                request.request_id,
+            )
+            moved = [(vote == stored) - (before == stored) for stored in _STORED.values()]
+            counts = await connection.fetchrow(
+                "UPDATE textbook.opinions SET agree_count = agree_count + $2, disagree_count = disagree_count + $3, "
+                "pass_count = pass_count + $4 WHERE opinion_id = $1 RETURNING agree_count, disagree_count, pass_count",
+                request.opinion_id,
+                *moved,
+            )
+            if before is None:
+                count += 1
+                await connection.execute(
+                    "UPDATE textbook.conversations SET vote_count = $2 WHERE conversation_id = $1",
+                    request.conversation_id,
+                    count,
+                )
+        assert counts is not None
+        agrees, disagrees, passes = counts
+        return voting_service_pb2.CastVoteResponse(
+            opinion_counts=voting_pb2.OpinionCounts(agrees=agrees, disagrees=disagrees, passes=passes),
+            conversation_counts=voting_pb2.ConversationCounts(vote_count=count),
+        )
+
+
 OUT_OF_STOCK = to_grpc(FailedPrecondition("nothing is left", reason="OUT_OF_STOCK"))
 ADD_TO_SERVER: tuple[tuple[type, Callable[[Any, grpc.aio.Server], None]], ...] = (
     (PetitionServiceServicer, add_PetitionServiceServicer_to_server),
     (AggregatorServiceServicer, add_AggregatorServiceServicer_to_server),
     (CouponServiceServicer, add_CouponServiceServicer_to_server),
+    (VotingServiceServicer, add_VotingServiceServicer_to_server),
 )
 
 
@@ -140,7 +197,7 @@ async def serve_textbook(size: int) -> None:
     async with asyncpg.create_pool(
         os.environ["TALLY_DATABASE_URL"], min_size=size, max_size=size, connection_class=_Connection
     ) as pool:
-        await serve_bare(Textbook(pool), TextbookCoupons(pool))  # type: ignore[abstract]  # one method is measured
+        await serve_bare(Textbook(pool), TextbookCoupons(pool), TextbookVotes(pool))  # type: ignore[abstract]  # one method is measured
 
 
 class _Connection(asyncpg.Connection):
@@ -158,7 +215,7 @@ async def compose_chain(settings: ServerSettings) -> AsyncIterator[Composition]:
 def main() -> None:
     match sys.argv[1]:
         case "bare":
-            uvloop.run(serve_bare(EmptyPetitions(), EmptyCounters(), EmptyCoupons()))  # type: ignore[abstract]
+            uvloop.run(serve_bare(EmptyPetitions(), EmptyCounters(), EmptyCoupons(), EmptyVotes()))  # type: ignore[abstract]
         case "chain":
             run("chain", ServerSettings(), compose_chain)
         case "textbook":

@@ -1,11 +1,11 @@
 """What is measured: the rows of the table, and the bars between them."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from libs.cli.callers.orders import Method
 
-Contender = Literal["bare", "chain", "textbook", "tuned", "petition", "claims", "aggregator"]
+Contender = Literal["bare", "chain", "textbook", "tuned", "petition", "claims", "voting", "aggregator"]
 Data = Literal[
     "none",
     "hot",
@@ -19,7 +19,17 @@ Data = Literal[
     "textbook-few",
     "sold-out",
     "posts",
+    "opinions",
+    "textbook-opinions",
+    "conversation",
+    "import",
+    "newest",
+    "top",
+    "controversial",
+    "group",
 ]
+Order = Literal["newest", "top", "controversial", "group"]
+ORDERS: tuple[Order, ...] = get_args(Order)
 Figure = Literal["calls", "items", "p50", "p99"]
 
 
@@ -31,9 +41,11 @@ class Row:
         data: which petitions the calls are about: `hot` is a new one a round, `spread` a thousand new ones, `signed` a new
             one with some signatures, `full` the one that was filled before. Or which coupons: `coupon` is a new one with
             stock for everybody, of `few` there are 50, of `sold-out` none are left. `posts` are the groups of
-            a hundred thousand food posts.
+            a hundred thousand food posts. Or which opinions: `opinions` are those of a new `conversation`, `newest` and
+            so on are listings of a large one, `import` is what is still to be imported.
         callers: concurrent ones; 0 stands for the number on the command line.
         calls: how many there are in all, instead of as many as fit into the time.
+        voters: concurrent ones, who vote on the opinions of the same conversation all the while.
     """
 
     name: str
@@ -44,6 +56,7 @@ class Row:
     callers: int = 0
     batch: int = 1
     calls: int = 0
+    voters: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,13 +109,29 @@ CLAIMS = (
     Row("burst", "ClaimCoupon, 500 at once for 50", "claims", "ClaimCoupon", "few", BURST, 1, BURST),
     Row("discovery", "ListFoodPosts of 50 among 100,000", "claims", "ListFoodPosts", "posts", callers=8),
 )
+IMPORTED = 50_000
+VOTING = (
+    Row("bare-vote", "bare server, empty CastVote", "bare", "CastVote", "none"),
+    Row("textbook-vote", "textbook transaction, hot conversation", "textbook", "CastVote", "textbook-opinions"),
+    Row("vote", "CastVote, one conversation", "voting", "CastVote", "opinions"),
+    Row("vote-batch", "BatchCastVotes of 500, one conversation", "voting", "BatchCastVotes", "opinions", 4, 500),
+    Row("import", f"ImportConversation of {IMPORTED:,}", "voting", "ImportConversation", "import", 1, IMPORTED, 1),
+    Row("conversation-idle", "GetConversation, nobody votes", "voting", "GetConversation", "conversation", callers=8),
+    Row("conversation-busy", "GetConversation, 64 vote", "voting", "GetConversation", "conversation", 8, voters=64),
+    *(
+        Row(
+            f"opinions-{order}", f"ListOpinions of 50 among 19,000, {order}", "voting", "ListOpinions", order, callers=8
+        )
+        for order in ORDERS
+    ),
+)
 SIZE = (
     Row("sign-empty", "CoSign, petition without signers", "petition", "CoSign", "hot"),
     Row("sign-full", "CoSign, petition with many", "petition", "CoSign", "full"),
     Row("count-empty", "GetCoSignerCount, without signers", "petition", "GetCoSignerCount", "hot"),
     Row("count-full", "GetCoSignerCount, with many", "petition", "GetCoSignerCount", "full"),
 )
-ROWS = {row.name: row for row in (*THROUGHPUT, *CLAIMS, *SIZE)}
+ROWS = {row.name: row for row in (*THROUGHPUT, *CLAIMS, *VOTING, *SIZE)}
 
 BARS = (
     Bar("chain", "calls", "bare", at_least=0.85),
@@ -121,6 +150,11 @@ BARS = (
     # Half the time is twice the calls a second.
     Bar("burst", "calls", "textbook-burst", at_least=2.0),
     Bar("discovery", "p99", None, at_most=0.050),
+    Bar("vote", "calls", "bare-vote", at_least=0.55),
+    Bar("vote", "calls", "textbook-vote", at_least=4.0),
+    Bar("import", "items", None, at_least=20_000),
+    Bar("conversation-busy", "p99", "conversation-idle", at_most=2.0),
+    *(Bar(f"opinions-{order}", "p99", None, at_most=0.030) for order in ORDERS),
     Bar("sign-full", "p99", "sign-empty", at_most=1.3),
     Bar("sign-full", "p99", None, at_most=0.150, aim=True),
     Bar("count-full", "p99", "count-empty", at_most=1.3),

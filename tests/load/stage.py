@@ -17,6 +17,7 @@ from libs.devstack.postgres import Cluster, free_port, remove_home
 from tests.load.contenders import TEXTBOOK_SCHEMA
 from tests.load.coupons import TEXTBOOK_COUPONS, Coupons
 from tests.load.food import discovery_groups
+from tests.load.votes import TEXTBOOK_VOTES, Votes
 
 NEW_PETITIONS = """
 INSERT INTO petition.petition_submissions (petition_id, title, body, petition_type, submitter_id, escalation_thresholds)
@@ -54,6 +55,7 @@ class Stage:
         self.folder = folder
         self._connection = psycopg.connect(url, autocommit=True)
         self.coupons = Coupons(self._connection)
+        self.votes = Votes(self._connection)
 
     def close(self) -> None:
         self._connection.close()
@@ -111,7 +113,7 @@ def stage() -> Iterator[Stage]:
                 url = urllib.parse.urlsplit(server_url)._replace(path=f"/{name}").geturl()
                 upgrade(url)
                 with psycopg.connect(url, autocommit=True) as connection:
-                    connection.execute((TEXTBOOK_SCHEMA + TEXTBOOK_COUPONS).encode())
+                    connection.execute((TEXTBOOK_SCHEMA + TEXTBOOK_COUPONS + TEXTBOOK_VOTES).encode())
                 with contextlib.closing(Stage(url, folder)) as made:
                     yield made
             finally:

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Any, NamedTuple
 
 import grpc.aio
@@ -15,13 +15,19 @@ from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.petition.v1 import petition_service_pb2
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
+from tally.voting.v1 import voting_pb2, voting_service_pb2
+from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
 
+from libs.cli.callers.generated import GeneratedConversation
 from libs.cli.callers.orders import Order
 from libs.cli.callers.reasons import reason_of
 
 CO_SIGNERS = "petition.co_signers"
 _IDS_AT_ONCE = 4096
 _PAGE = 50
+_CHOICES = (voting_pb2.VOTE_AGREE, voting_pb2.VOTE_DISAGREE, voting_pb2.VOTE_PASS)
+# Of a conversation that is imported.
+_OPINIONS, _VOTES_OF_A_PERSON = 200, 25
 
 
 def random_ids() -> Iterator[str]:
@@ -33,8 +39,9 @@ def random_ids() -> Iterator[str]:
             yield f"{d[:8]}-{d[8:12]}-4{d[13:16]}-8{d[17:20]}-{d[20:]}"
 
 
-def requests(order: Order) -> Iterator[Message]:
-    """The order's requests, without end: every user signs or claims once, and the resources take turns."""
+def requests(order: Order) -> Iterator[Message | list[Message]]:
+    """The order's requests, or lists of those that a stream takes, without end: every user signs, claims or votes once, and
+    the resources take turns."""
     ids = random_ids()
     resources = cycle(order.resources)
     match order.method:
@@ -65,6 +72,20 @@ def requests(order: Order) -> Iterator[Message]:
         case "ListFoodPosts":
             listings = [exchange_service_pb2.ListFoodPostsRequest(group_id=r, page_size=_PAGE) for r in order.resources]
             yield from cycle(listings)
+        case "CastVote":
+            yield from _votes(resources, ids)
+        case "BatchCastVotes":
+            votes = _votes(resources, ids)
+            while True:
+                yield voting_service_pb2.BatchCastVotesRequest(requests=islice(votes, order.batch))
+        case "GetConversation":
+            yield from cycle([voting_service_pb2.GetConversationRequest(conversation_id=r) for r in order.resources])
+        case "ListOpinions":
+            yield from cycle([_listing(resource) for resource in order.resources])
+        case "ImportConversation":
+            people = order.batch // _VOTES_OF_A_PERSON
+            for resource in resources:
+                yield list(GeneratedConversation(resource, _OPINIONS, order.batch, people).pieces())
         case "GetCoSignerCount":
             yield from cycle([petition_service_pb2.GetCoSignerCountRequest(petition_id=r) for r in order.resources])
         case "GetCounter":
@@ -75,6 +96,29 @@ def requests(order: Order) -> Iterator[Message]:
                 aggregator_pb2.CounterKey(counter=CO_SIGNERS, resource_id=next(resources)) for _ in range(order.batch)
             ]
             yield from cycle([aggregator_service_pb2.BatchGetCountersRequest(keys=keys)])
+
+
+def _votes(opinions: Iterator[str], ids: Iterator[str]) -> Iterator[voting_service_pb2.CastVoteRequest]:
+    new = voting_service_pb2.CastVoteRequest
+    for opinion, choice in zip(opinions, cycle(_CHOICES), strict=False):
+        conversation_id, _, opinion_id = opinion.partition("/")
+        yield new(
+            conversation_id=conversation_id,
+            opinion_id=opinion_id,
+            user_id=next(ids),
+            vote=choice,
+            request_id=next(ids),
+        )
+
+
+def _listing(resource: str) -> voting_service_pb2.ListOpinionsRequest:
+    conversation_id, order, group_id = resource.split("/")
+    return voting_service_pb2.ListOpinionsRequest(
+        conversation_id=conversation_id,
+        order=voting_service_pb2.OpinionOrder.Value(f"OPINION_ORDER_{order.upper()}"),
+        group_id=int(group_id),
+        page_size=_PAGE,
+    )
 
 
 class Call(NamedTuple):
@@ -96,12 +140,20 @@ def _exchange(method: str) -> Callable[[grpc.aio.Channel], Any]:
     return lambda channel: getattr(ExchangeServiceStub(channel), method)
 
 
+def _voting(method: str) -> Callable[[grpc.aio.Channel], Any]:
+    return lambda channel: getattr(VotingServiceStub(channel), method)
+
+
 def _aggregator(method: str) -> Callable[[grpc.aio.Channel], Any]:
     return lambda channel: getattr(AggregatorServiceStub(channel), method)
 
 
 def _failed_items(answer: Any) -> Counter[str]:
     return Counter(reason_of(result.error) for result in answer.results if result.HasField("error"))
+
+
+def _rejected(answer: voting_service_pb2.ImportConversationResponse) -> Counter[str]:
+    return Counter({"REJECTED": answer.rejected_count}) if answer.rejected_count else Counter()
 
 
 CALLS = {
@@ -111,6 +163,11 @@ CALLS = {
     "ClaimCoupon": Call(_coupon("ClaimCoupon")),
     "BatchClaimCoupon": Call(_coupon("BatchClaimCoupon"), _failed_items),
     "ListFoodPosts": Call(_exchange("ListFoodPosts")),
+    "CastVote": Call(_voting("CastVote")),
+    "BatchCastVotes": Call(_voting("BatchCastVotes"), _failed_items),
+    "GetConversation": Call(_voting("GetConversation")),
+    "ListOpinions": Call(_voting("ListOpinions")),
+    "ImportConversation": Call(_voting("ImportConversation"), _rejected),
     "GetCounter": Call(_aggregator("GetCounter")),
     "BatchGetCounters": Call(_aggregator("BatchGetCounters"), _failed_items),
 }

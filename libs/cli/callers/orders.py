@@ -17,6 +17,11 @@ Method = Literal[
     "ClaimCoupon",
     "BatchClaimCoupon",
     "ListFoodPosts",
+    "CastVote",
+    "BatchCastVotes",
+    "GetConversation",
+    "ListOpinions",
+    "ImportConversation",
 ]
 
 
@@ -24,7 +29,8 @@ class Order(BaseModel):
     """Calls to make, one after the other by each caller, until the time is up or the calls are used up.
 
     Args:
-        resources: petitions, coupons or groups, taken in turn by the calls.
+        resources: petitions, coupons or groups, taken in turn by the calls; conversations, or opinions as
+            `conversation/opinion`, or listings as `conversation/order/group`, or external ids of what is imported.
         seconds: how long to go on; 0 for as long as there are calls.
         calls: of the process, shared by its callers; 0 for as many as fit into the time.
         batch: items of one call, for the methods that take many.
@@ -58,7 +64,7 @@ class Measurement(BaseModel):
 
     Args:
         calls: that succeeded, or were refused as expected.
-        items: signatures, claims or counters they carried, refused ones left out.
+        items: signatures, claims, votes or counters they carried, refused ones left out.
         refused: calls and items that were refused as expected.
         failures: calls or items that failed, by code and reason.
         latencies: of the calls, in seconds: 32-bit floats, base64.
@@ -94,7 +100,7 @@ class Outcome:
 
     @property
     def item_rate(self) -> float:
-        """Signatures, claims or counters a second."""
+        """Signatures, claims, votes or counters a second."""
         return self.items / self.seconds
 
     def percentile(self, share: float) -> float:

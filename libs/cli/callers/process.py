@@ -56,7 +56,9 @@ class Run:
         more = requests(order)
         prepared = list(itertools.islice(more, min(order.prepared, order.calls) if order.calls else order.prepared))
         everything = itertools.chain(prepared, more)
-        self._requests: Iterator[Message] = itertools.islice(everything, order.calls) if order.calls else everything
+        self._requests: Iterator[Message | list[Message]] = (
+            itertools.islice(everything, order.calls) if order.calls else everything
+        )
         self._latencies: list[float] = []
         self._failures: Counter[str] = Counter()
         self._refused = 0
