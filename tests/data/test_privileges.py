@@ -7,7 +7,7 @@ import pytest
 
 from tests.stored import Connection
 
-ROLES = ("tally_petition", "tally_claims", "tally_aggregator", "tally_operations")
+ROLES = ("tally_petition", "tally_voting", "tally_claims", "tally_aggregator", "tally_operations")
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ async def rights(db: Connection, role: str) -> dict[str, set[str]]:
         """
         SELECT format('%I.%I', schemaname, tablename) AS name, privilege
         FROM pg_tables, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS privilege
-        WHERE schemaname IN ('petition', 'claims', 'operations')
+        WHERE schemaname IN ('petition', 'voting', 'claims', 'operations')
           AND has_schema_privilege($1, schemaname, 'USAGE')
           AND has_table_privilege($1, format('%I.%I', schemaname, tablename), privilege)
         """,
@@ -34,7 +34,7 @@ async def rights(db: Connection, role: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("role", ["tally_petition", "tally_claims"])
+@pytest.mark.parametrize("role", ["tally_petition", "tally_voting", "tally_claims"])
 async def test_a_service_that_writes_cannot_lift_a_halt_or_write_what_is_operations(db: Connection, role: str) -> None:
     allowed = await rights(db, role)
     assert allowed["operations.halt"] == {"SELECT"}
@@ -60,9 +60,20 @@ async def test_claims_steps_and_ratings_are_never_changed_and_nothing_of_claims_
         assert allowed[f"claims.{table}"] == {"SELECT", "INSERT", "UPDATE"}
 
 
-async def test_petitions_and_claims_have_no_business_with_each_other(db: Connection) -> None:
-    for role, others in (("tally_petition", "claims."), ("tally_claims", "petition.")):
-        allowed = await rights(db, role)
+async def test_what_moderators_did_is_never_changed_and_no_conversation_or_opinion_is_deleted(db: Connection) -> None:
+    allowed = await rights(db, "tally_voting")
+    assert allowed["voting.moderation"] == {"SELECT", "INSERT"}
+    for table in ("conversations", "opinions", "participants", "requests"):
+        assert allowed[f"voting.{table}"] == {"SELECT", "INSERT", "UPDATE"}
+    for table in ("votes", "past_votes", "author_votes_due"):
+        assert allowed[f"voting.{table}"] == {"SELECT", "INSERT", "UPDATE", "DELETE"}
+
+
+async def test_services_that_write_have_no_business_with_each_other(db: Connection) -> None:
+    areas = ("petition", "voting", "claims")
+    for area in areas:
+        allowed = await rights(db, f"tally_{area}")
+        others = tuple(f"{other}." for other in areas if other != area)
         assert allowed and not [table for table in allowed if table.startswith(others)]
 
 
@@ -72,11 +83,13 @@ async def test_the_aggregator_writes_nothing(db: Connection) -> None:
     assert "petition.co_signs" not in allowed, "it serves counters and has no business with who signed"
     of_claims = {table for table in allowed if table.startswith("claims.")}
     assert of_claims == {"claims.coupons", "claims.food_posts"}, "nor with who has what"
+    of_voting = {table for table in allowed if table.startswith("voting.")}
+    assert of_voting == {"voting.conversations", "voting.opinions"}, "nor with who votes how"
 
 
-async def test_the_operations_service_touches_no_petition_and_no_claim(db: Connection) -> None:
+async def test_the_operations_service_touches_no_petition_vote_or_claim(db: Connection) -> None:
     allowed = await rights(db, "tally_operations")
-    assert not [table for table in allowed if table.startswith(("petition.", "claims."))]
+    assert not [table for table in allowed if table.startswith(("petition.", "voting.", "claims."))]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -86,7 +99,7 @@ async def test_a_services_role_owns_nothing_and_cannot_log_in_or_make_anything(d
     )
     assert row is not None and not any(row)
     assert not await db.fetchval("SELECT count(*) FROM pg_class WHERE relowner = $1::regrole", role)
-    for schema in ("petition", "claims", "operations", "public"):
+    for schema in ("petition", "voting", "claims", "operations", "public"):
         assert not await db.fetchval("SELECT has_schema_privilege($1, $2, 'CREATE')", role, schema)
 
 
@@ -110,6 +123,15 @@ async def test_a_services_role_owns_nothing_and_cannot_log_in_or_make_anything(d
         ("tally_claims", "DROP TABLE claims.coupons"),
         ("tally_petition", "SELECT * FROM claims.coupons"),
         ("tally_petition", "UPDATE claims.food_posts SET portions = 1"),
+        ("tally_voting", "UPDATE operations.halt SET halted = false"),
+        ("tally_voting", "SELECT * FROM claims.coupons"),
+        ("tally_voting", "DELETE FROM voting.opinions"),
+        ("tally_voting", "UPDATE voting.moderation SET reason = ''"),
+        ("tally_claims", "SELECT * FROM voting.votes"),
+        ("tally_operations", "SELECT * FROM voting.conversations"),
+        ("tally_aggregator", "SELECT * FROM voting.votes"),
+        ("tally_aggregator", "SELECT * FROM voting.participants"),
+        ("tally_aggregator", "SELECT * FROM voting.visible_votes"),
         ("tally_aggregator", "SELECT * FROM claims.claims"),
         ("tally_aggregator", "SELECT * FROM claims.exchanges"),
         ("tally_aggregator", "UPDATE claims.coupons SET remaining_amount = 1"),
