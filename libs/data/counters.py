@@ -129,6 +129,16 @@ class Counter:
         )
 
     @property
+    def values_sql(self) -> str:
+        """Reads the rows there are of a counter with a table of its own, for keys given so: key…, value."""
+        assert self.table
+        names = ", ".join(self.key_columns)
+        return (
+            f"SELECT {names}, b.{self.column} FROM unnest({self.key_arrays}) AS wanted({names}) "
+            f"JOIN {self.table} b USING ({names})"
+        )
+
+    @property
     def verify_sql(self) -> str:
         """Counter and counted rows of one key (`$1…`), in the one snapshot of one statement."""
         assert self.counts is not None
@@ -147,34 +157,50 @@ class Counter:
 
     @property
     def survey_sql(self) -> str:
-        """Compares counter and counted rows of every key, or of the aggregates in the array `$1`, in one snapshot.
+        """Compares counter and counted rows of every key, in one snapshot.
 
         Rows of key…, counter, counted, checked: the keys that differ, each with the number of keys looked at; one row with
         null keys where none differs.
         """
+        return self._differing_sql(self._compared_sql(""))
+
+    @property
+    def survey_of_sql(self) -> str:
+        """The same of the aggregates in the array `$1`: each is looked up by its key, in views of several tables too."""
+        asked = f"(SELECT DISTINCT unnest($1::{self.aggregate.key_type}[]) AS aggregate) AS asked"
+        return self._differing_sql(
+            f"SELECT one.* FROM {asked} CROSS JOIN LATERAL ({self._compared_sql('asked.aggregate')}) AS one"
+        )
+
+    def _differing_sql(self, compared: str) -> str:
+        keys = ", ".join(self.key_columns)
+        return (
+            f"WITH compared AS MATERIALIZED ({compared}) "
+            f"SELECT {keys}, counter, counted, checked FROM (SELECT count(*) AS checked FROM compared) AS every "
+            f"LEFT JOIN compared ON counter <> counted ORDER BY {keys}"
+        )
+
+    def _compared_sql(self, aggregate: str) -> str:
+        """Key…, counter and counted of every key, or of those of one aggregate."""
         assert self.counts is not None
         keys = ", ".join(self.key_columns)
         counted_keys = ", ".join(
             f"{column} AS {name}" for column, name in zip(self.counts.key, self.key_columns, strict=True)
         )
-        conditions = [f"{column} IS NOT NULL" for column in self.counts.key] + (
-            [self.counts.where] if self.counts.where else []
-        )
-        parameter = f"$1::{self.aggregate.key_type}[]"
-        asked = f"({parameter} IS NULL OR {{}} = ANY({parameter}))".format
+        conditions = [f"{column} IS NOT NULL" for column in self.counts.key]
+        conditions += [self.counts.where] if self.counts.where else []
+        conditions += [f"{self.counts.key[0]} = {aggregate}"] if aggregate else []
+        of_aggregate = f" WHERE {self.aggregate.key} = {aggregate}" if aggregate else ""
         # Of an aggregate without counted rows, everything remains.
-        counted = "coalesce(counted.n, 0)"
+        counted = "coalesce(rows.n, 0)"
         if self.remains_of:
             counted = f"coalesce(counters.whole, 0) - {counted}"
         return (
-            f"WITH counters AS (SELECT {keys}, {self.column} AS n, {self.remains_of or 0} AS whole "
-            f"FROM {self.table or self.aggregate.name} WHERE {asked(self.aggregate.key)}), "
-            f"counted AS (SELECT {counted_keys}, {self.counts.number} "
-            f"WHERE {' AND '.join(conditions)} AND {asked(self.counts.key[0])} GROUP BY {', '.join(self.counts.key)}), "
-            f"compared AS MATERIALIZED (SELECT {keys}, coalesce(counters.n, 0)::bigint AS counter, "
-            f"({counted})::bigint AS counted FROM counters FULL JOIN counted USING ({keys})) "
-            f"SELECT {keys}, counter, counted, checked FROM (SELECT count(*) AS checked FROM compared) AS every "
-            f"LEFT JOIN compared ON counter <> counted ORDER BY {keys}"
+            f"SELECT {keys}, coalesce(counters.n, 0)::bigint AS counter, ({counted})::bigint AS counted "
+            f"FROM (SELECT {keys}, {self.column} AS n, {self.remains_of or 0} AS whole "
+            f"FROM {self.table or self.aggregate.name}{of_aggregate}) AS counters "
+            f"FULL JOIN (SELECT {counted_keys}, {self.counts.number} "
+            f"WHERE {' AND '.join(conditions)} GROUP BY {', '.join(self.counts.key)}) AS rows USING ({keys})"
         )
 
     @property
@@ -219,29 +245,6 @@ def aggregate_update_sql(table: Table, counters: tuple[Counter, ...]) -> str:
     return (
         f"UPDATE {table.name} AS t SET {', '.join(sets)} "
         f"FROM unnest({arrays}) AS d({names}) WHERE t.{table.key} = d.key"
-    )
-
-
-def aggregate_repair_sql(counters: Sequence[Counter]) -> str:
-    """Sets several counters of the aggregate `$1` to the parameters that follow, as a new version of it."""
-    table = counters[0].aggregate
-    sets = ["version = version + 1"]
-    for n, counter in enumerate(counters, start=2):
-        sets.append(f"{counter.column} = ${n}::bigint")
-        if counter.rank_column:
-            sets.append(f"{counter.rank_column} = operations.rank_of(${n}::bigint)")
-    return f"UPDATE {table.name} SET {', '.join(sets)} WHERE {table.key} = $1"
-
-
-def breakdown_repair_sql(counter: Counter) -> str:
-    """Sets a counter with a table of its own, of one key (`$1…`), to the last parameter, as a new version of the aggregate."""
-    names = ", ".join(counter.key_columns)
-    value = len(counter.key_columns) + 1
-    keys = ", ".join(f"${n}" for n in range(1, value))
-    return (
-        f"WITH renewed AS (UPDATE {counter.aggregate.name} SET version = version + 1 WHERE {counter.aggregate.key} = $1) "
-        f"INSERT INTO {counter.table} ({names}, {counter.column}) VALUES ({keys}, ${value}::bigint) "
-        f"ON CONFLICT ({names}) DO UPDATE SET {counter.column} = EXCLUDED.{counter.column}"
     )
 
 

@@ -1,18 +1,25 @@
 """Whether a counter equals its rows, and setting it right. Derived from the counter's declaration alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 
 from libs.data.catalog import COUNTERS
-from libs.data.counters import Counter, Key, aggregate_repair_sql, breakdown_repair_sql
+from libs.data.counters import Counter, Key
 from libs.data.errors import NotFound
 from libs.data.events import Event
-from libs.data.tables import AggregateId
+from libs.data.tables import AggregateId, Locked
 from libs.data.transaction import Snapshot, Transaction
+from libs.telemetry.instruments import counter as counter_instrument
 
 log = structlog.get_logger(__name__)
+
+DISCREPANCIES = counter_instrument(
+    "tally.counter.discrepancies", "{counter}", "Counters found to differ from their rows."
+)
+VERIFICATIONS = counter_instrument("tally.counter.verifications", "{counter}", "Counters compared with their rows.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +45,20 @@ async def verify(snapshot: Snapshot, counter: Counter, key: Key) -> Verification
         raise NotFound(f"there is no {counter.resource} {counter.resource_id(key)}")
     verification = Verification(row["counter"], row["counted"])
     if not verification.consistent:
-        log.error(
-            "counter_discrepancy",
-            severity="MEDIUM",
-            counter=counter.name,
-            resource_id=counter.resource_id(key),
-            counter_value=verification.counter,
-            counted_value=verification.counted,
-        )
+        log_discrepancy(counter, key, verification)
     return verification
+
+
+def log_discrepancy(counter: Counter, key: Key, found: Verification) -> None:
+    """Alerts an operator."""
+    log.error(
+        "counter_discrepancy",
+        severity="MEDIUM",
+        counter=counter.name,
+        resource_id=counter.resource_id(key),
+        counter_value=found.counter,
+        counted_value=found.counted,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +72,12 @@ class Survey:
 async def survey(snapshot: Snapshot, counter: Counter, aggregates: Sequence[AggregateId] | None = None) -> Survey:
     """Compares every key of a counter, or those of some aggregates, in the one snapshot of one statement.
 
-    Reads all counted rows: for an operator, with a time limit to match.
+    Reads all counted rows: for an operator or a background task, with a time limit to match.
     """
-    rows = await snapshot.fetch(counter.survey_sql, aggregates)
+    if aggregates is None:
+        rows = await snapshot.fetch(counter.survey_sql)
+    else:
+        rows = await snapshot.fetch(counter.survey_of_sql, aggregates)
     width = len(counter.key_columns)
     found = {
         tuple(row[:width]): Verification(row["counter"], row["counted"]) for row in rows if row["counter"] is not None
@@ -71,14 +86,25 @@ async def survey(snapshot: Snapshot, counter: Counter, aggregates: Sequence[Aggr
 
 
 AUDIT = """
-INSERT INTO operations.counter_repairs (counter, resource_id, counter_value, counted_value) VALUES ($1, $2, $3, $4)
+INSERT INTO operations.counter_repairs (counter, resource_id, counter_value, counted_value)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A counter of one key that differs from its rows."""
+
+    counter: Counter
+    key: Key
+    found: Verification
+    repaired: bool = False
 
 
 async def repair(tx: Transaction, counter: Counter, key: Key) -> Verification:
     """Sets a wrong counter to what the rows say, under the aggregate's lock, with an audit row and an event.
 
-    With it, every other wrong counter of the aggregate's row: a CHECK may bind them to each other.
+    With it, every other wrong counter of the same row: a CHECK may bind them to each other.
 
     Returns:
         What was found before; nothing was written if it was consistent.
@@ -87,33 +113,71 @@ async def repair(tx: Transaction, counter: Counter, key: Key) -> Verification:
     if key[0] not in locked:
         raise NotFound(f"there is no {counter.resource} {counter.resource_id(key)}")
     found = await verify(tx, counter, key)
-    if found.consistent:
-        return found
-    wrong = {counter: found}
-    if counter.breakdown:
-        await tx.execute(breakdown_repair_sql(counter), *key, found.counted)
-    else:
-        for other in _others_of_the_row(counter):
-            if not (of_other := await verify(tx, other, key)).consistent:
-                wrong[other] = of_other
-        await tx.execute(aggregate_repair_sql(list(wrong)), *key, *(each.counted for each in wrong.values()))
-    for each, difference in wrong.items():
-        await tx.execute(AUDIT, each.name, each.resource_id(key), difference.counter, difference.counted)
-        payload = {
-            "severity": "MEDIUM",
-            "counter": each.name,
-            "counter_value": difference.counter,
-            "counted_value": difference.counted,
-            "counters": {each.name: {each.resource_id(key): difference.counted}},
-        }
-        kind = f"{each.aggregate.aggregate}.counter_repaired"
-        tx.emit([Event(kind, key[0], locked.next_version(key[0]), payload)])
+    if not found.consistent:
+        others = [other for other in counters_beside(counter) if other is not counter]
+        drifts = [Drift(counter, key, found), *[Drift(each, key, await verify(tx, each, key)) for each in others]]
+        await set_right(tx, locked, [drift for drift in drifts if not drift.found.consistent])
     return found
 
 
-def _others_of_the_row(counter: Counter) -> list[Counter]:
+def counters_beside(counter: Counter) -> list[Counter]:
+    """Those that count rows and are in the same rows as this one, itself included."""
     return [
         other
         for other in COUNTERS.values()
-        if other is not counter and other.aggregate is counter.aggregate and other.counts and not other.breakdown
+        if other.aggregate is counter.aggregate and other.table == counter.table and other.counts
     ]
+
+
+async def set_right(tx: Transaction, locked: Locked[Any], drifts: Sequence[Drift]) -> list[Drift]:
+    """Moves counters to what their rows say, with an audit row and an event each.
+
+    Args:
+        drifts: all that was found of each row, under these locks.
+
+    Returns:
+        The same, repaired or not: what has no row, where none appears by itself, cannot be.
+    """
+    by_counter: dict[Counter, list[Drift]] = {}
+    for drift in drifts:
+        by_counter.setdefault(drift.counter, []).append(drift)
+    repaired: list[Drift] = []
+    left: list[Drift] = []
+    for counter, of_counter in by_counter.items():
+        before = await _values_before(tx, counter, [drift.key for drift in of_counter]) if counter.table else None
+        for drift in of_counter:
+            there = before is None or counter.rows_appear or drift.key in before
+            (repaired if there else left).append(replace(drift, repaired=there))
+        additions = {
+            drift.key: drift.found.counted - drift.found.counter for drift in repaired if drift.counter is counter
+        }
+        tx.increment(counter, additions, before)
+    _tell(tx, locked, repaired)
+    return repaired + left
+
+
+async def _values_before(tx: Transaction, counter: Counter, keys: Sequence[Key]) -> dict[Key, int]:
+    """What rows of a counter's own table have now, where there are any."""
+    rows = await tx.fetch(counter.values_sql, *map(list, zip(*keys, strict=True)))
+    return {tuple(row[:-1]): row[-1] for row in rows}
+
+
+def _tell(tx: Transaction, locked: Locked[Any], repaired: Sequence[Drift]) -> None:
+    if not repaired:
+        return
+    rows = [
+        (drift.counter.name, drift.counter.resource_id(drift.key), drift.found.counter, drift.found.counted)
+        for drift in repaired
+    ]
+    tx.write_last(AUDIT, *map(list, zip(*rows, strict=True)), rows=len(rows))
+    for drift, (name, resource_id, value, counted) in zip(repaired, rows, strict=True):
+        payload = {
+            "severity": "MEDIUM",
+            "counter": name,
+            "resource_id": resource_id,
+            "counter_value": value,
+            "counted_value": counted,
+        }
+        aggregate_id = drift.key[0]
+        kind = f"{drift.counter.aggregate.aggregate}.counter_repaired"
+        tx.emit([Event(kind, aggregate_id, locked.next_version(aggregate_id), payload)])

@@ -14,15 +14,9 @@ from libs.data.errors import NotFound, TallyError
 from libs.data.events import Cursor, Event, read_page, start_cursor
 from libs.data.tables import AggregateId
 from libs.data.transaction import Transaction
-from libs.data.verification import Verification, verify
-from libs.telemetry.instruments import counter as counter_instrument
+from libs.data.verification import DISCREPANCIES, VERIFICATIONS, Verification, verify
 
 log = structlog.get_logger(__name__)
-
-DISCREPANCIES = counter_instrument(
-    "tally.counter.discrepancies", "{counter}", "Counters found to differ from their rows."
-)
-VERIFICATIONS = counter_instrument("tally.counter.verifications", "{counter}", "Counters compared with their rows.")
 
 # Aggregates of each counter in one round; the others are seen when they are active again.
 MAX_AGGREGATES = 200

@@ -194,8 +194,14 @@ async def test_counters_that_a_check_binds_to_each_other_are_repaired_together(
         "SELECT aggregate_id, version, payload FROM operations.events WHERE kind = 'shelf.counter_repaired'"
     )
     assert {(row["aggregate_id"], row["version"]) for row in events} == {(name, 2)}
-    told = [json.loads(row["payload"])["counters"] for row in events]
-    assert {counter: values for each in told for counter, values in each.items()} == {
+    told = [json.loads(row["payload"]) for row in events]
+    assert {(each["counter"], each["resource_id"], each["counted_value"]) for each in told} == {
+        ("shop.remaining", name, 5),
+        ("shop.taken", name, 5),
+        ("shop.takings", name, 2),
+    }
+    news = await db.fetchval("SELECT payload FROM operations.events WHERE kind = 'shelf.counted' AND version = 2")
+    assert json.loads(news)["counters"] == {
         "shop.remaining": {name: 5},
         "shop.taken": {name: 5},
         "shop.takings": {name: 2},
