@@ -7,9 +7,10 @@ import pytest
 from tests.bad_fields import BLANK, CONTROL, LINE_BREAKS, NOT_A_UUID, call, is_refused_naming, with_field
 from tests.servers import refusal, refused
 from tests.services.claims.coupon_calls import READS, WRITES, a_world
-from tests.services.claims.coupons import MOST, Coupons, a_claim, a_creation, became_of, coupons_add_up
-from tests.services.petition.people import new_uuid
+from tests.services.claims.coupons import MOST, Coupons, a_claim
 from tests.stored import Connection, everything
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ALL = WRITES | READS
 SQL = "'; DROP TABLE claims.coupons; --"
@@ -49,27 +50,6 @@ BAD_NAMES = (
         "a megabyte": "x" * 2**20,
     }
 )
-GOOD_NAMES = {
-    "1 character": "x",
-    "1 emoji": "\U0001f34e",
-    "a family of 7 code points": "\U0001f469\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466",
-    "a letter and what belongs over it": "e\u0301",
-    "255 characters": "x" * 255,
-    "255 emoji": "\U0001f34e" * 255,
-    "255 code points of decomposed letters": "e\u0301" * 127 + "e",
-    "255 combining characters on one letter": "e" + "\u0301" * 254,
-    "blanks around": " x ",
-    "right to left": "\u05e7\u05d5\u05e4\u05d5\u05df",
-    "an override": "\u202ex\u202c",
-    "SQL": SQL,
-    "parameters": "$1 %s %(name)s {0} :name ?",
-    "backslashes": "\\'; \\x00 \\u0000",
-    "a wildcard": "%",
-    "a comment": "/* x */ --",
-    "a number": "0",
-    "a word of JSON": "null",
-    "a uuid": "11111111-1111-4111-8111-111111111111",
-}
 
 
 @each_uuid
@@ -92,36 +72,6 @@ async def test_what_is_no_name_is_named(coupons: Coupons, db: Connection, rpc: s
     world = await a_world(coupons)
     for name in BAD_NAMES.values():
         await is_refused_naming(coupons, db, rpc, with_field(ALL[rpc](world), field, name), field)
-
-
-@pytest.mark.parametrize("name", GOOD_NAMES.values(), ids=GOOD_NAMES)
-async def test_a_name_up_to_the_bound_is_taken_by_every_rpc_and_stored_as_it_was_written(
-    coupons: Coupons, db: Connection, name: str
-) -> None:
-    """G9: whatever it would mean to a database."""
-    assert (await coupons.stub.CreateCoupon(a_creation(name, 1))).coupon.name == name
-    user, waits = new_uuid(), new_uuid()
-    assert (await coupons.claim(name, user)).claim.coupon_name == name
-    assert await became_of(coupons.claim(name)) == "OUT_OF_STOCK"
-    assert (await coupons.join(name, waits)).place.coupon_name == name
-    assert (await coupons.restock(name, 2)).coupon.name == name
-    assert await coupons.claims(name) == [(1, user), (2, waits)]
-    assert (await coupons.get(name)).remaining_amount == 1
-    for table, column in (("coupons", "name"), ("claims", "coupon_name"), ("waitlist", "coupon_name")):
-        assert {row[0] for row in await db.fetch(f"SELECT {column} FROM claims.{table}")} == {name}
-    assert {row[0] for row in await db.fetch("SELECT aggregate_id FROM operations.events")} == {name}
-    await coupons_add_up(db)
-
-
-@pytest.mark.parametrize("rpc", [rpc for rpc in NAME_FIELDS if rpc != "CreateCoupon"])
-async def test_a_name_is_looked_for_as_it_is_written(coupons: Coupons, db: Connection, rpc: str) -> None:
-    """G9: nothing that would find another coupon, or all of them, finds one."""
-    world = await a_world(coupons)
-    before = await everything(db)
-    for name in (SQL, "%", "' OR '1'='1", "_" * len(world.plenty), f"{world.plenty} ", world.plenty.upper()):
-        answer = await refused(call(coupons, rpc, with_field(ALL[rpc](world), NAME_FIELDS[rpc], name)))
-        assert answer.said == ("NOT_FOUND", "COUPON_NOT_FOUND"), name
-    assert await everything(db) == before
 
 
 @pytest.mark.parametrize("rpc", AMOUNT_FIELDS)

@@ -14,6 +14,8 @@ from tests.services.petition.calls import READS, WRITES, a_world, an_invalidatio
 from tests.services.petition.people import Petitions, a_petition, new_uuid
 from tests.stored import Connection, everything
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 ALL = WRITES | READS | {"InvalidateCoSigns by time": an_invalidation_by_time}
 
 UUID_FIELDS = {

@@ -14,6 +14,8 @@ from tests.services.claims.food_calls import READS, WRITES, World, a_world
 from tests.services.petition.people import new_uuid
 from tests.stored import Connection, everything
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 ALL = WRITES | READS
 SQL = "'; DROP TABLE claims.food_posts; --"
 
