@@ -67,9 +67,11 @@ SELECT w.conversation_id, w.user_id, w.opinion_id,
        o.state, o.author_id, o.agree_count, o.disagree_count, o.pass_count, d.opinion_id IS NOT NULL AS due,
        p.vote_count AS votes_of_user, p.visible_vote_count,
        v.vote, v.vote_time, v.request_id,
-       v.agrees, v.disagrees, v.passes, v.opinion_count, v.vote_count, v.participant_count, v.commit_xid::text::bigint AS xid,
+       v.agrees_then, v.disagrees_then, v.passes_then, v.opinions_then, v.votes_then, v.participants_then,
+       v.commit_xid::text::bigint AS xid,
        h.request_id AS past_request_id, h.vote AS past_vote, h.vote_time AS past_time,
-       h.agrees, h.disagrees, h.passes, h.opinion_count, h.vote_count, h.participant_count, h.commit_xid::text::bigint
+       h.agrees_then, h.disagrees_then, h.passes_then, h.opinions_then, h.votes_then, h.participants_then,
+       h.commit_xid::text::bigint
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) AS w(conversation_id, user_id, opinion_id, request_id)
 LEFT JOIN voting.opinions o ON o.conversation_id = w.conversation_id AND o.opinion_id = w.opinion_id
 LEFT JOIN voting.author_votes_due d
@@ -83,10 +85,12 @@ LEFT JOIN voting.past_votes h
 """
 CREATED = """
 SELECT o.conversation_id, o.opinion_id, o.author_id, o.body, o.state, o.external_id, o.created_time, o.request_id,
-       o.commit_xid::text::bigint AS xid, d.opinion_id IS NOT NULL AS due
+       coalesce(v.commit_xid, o.commit_xid)::text::bigint AS xid, d.opinion_id IS NOT NULL AS due
 FROM unnest($1::uuid[], $2::uuid[]) AS w(conversation_id, request_id)
 JOIN voting.opinions o USING (conversation_id, request_id)
 LEFT JOIN voting.author_votes_due d USING (conversation_id, opinion_id)
+LEFT JOIN voting.votes v
+    ON v.conversation_id = o.conversation_id AND v.user_id = o.author_id AND v.opinion_id = o.opinion_id
 """
 
 
@@ -150,7 +154,7 @@ def _answer(row: Sequence[Any]) -> Answer:
 
 
 def _created(row: Record) -> Created:
-    """As it was answered: with its author's vote alone, if that was cast."""
+    """As it was answered: with its author's vote alone, if that was cast, and the commit of that."""
     opinion = Opinion(
         row["conversation_id"],
         row["opinion_id"],
@@ -164,21 +168,25 @@ def _created(row: Record) -> Created:
     return Created(opinion, author_vote_due=row["due"], replayed=True, token=encode_token(row["xid"]))
 
 
-INSERT = """
-INSERT INTO voting.votes (conversation_id, user_id, opinion_id, vote, vote_time, request_id, agrees, disagrees, passes,
-                          opinion_count, vote_count, participant_count)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::smallint[], $5::timestamptz[], $6::uuid[], $7::integer[],
-                     $8::integer[], $9::integer[], $10::integer[], $11::integer[], $12::integer[])
+# What a vote was answered with is kept beside it.
+VOTE = """
+conversation_id, user_id, opinion_id, vote, vote_time, request_id,
+agrees_then, disagrees_then, passes_then, opinions_then, votes_then, participants_then
 """
-UPDATE = """
+GIVEN = """
+unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::smallint[], $5::timestamptz[], $6::uuid[],
+       $7::integer[], $8::integer[], $9::integer[], $10::integer[], $11::integer[], $12::integer[]"""
+INSERT = f"""
+INSERT INTO voting.votes ({VOTE})
+SELECT * FROM {GIVEN})
+"""
+UPDATE = f"""
 UPDATE voting.votes v
-SET vote = n.vote, vote_time = n.vote_time, request_id = n.request_id, agrees = n.agrees, disagrees = n.disagrees,
-    passes = n.passes, opinion_count = n.opinion_count, vote_count = n.vote_count,
-    participant_count = n.participant_count, commit_xid = pg_current_xact_id()
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::smallint[], $5::timestamptz[], $6::uuid[], $7::integer[], $8::integer[],
-            $9::integer[], $10::integer[], $11::integer[], $12::integer[])
-     AS n(conversation_id, user_id, opinion_id, vote, vote_time, request_id, agrees, disagrees, passes, opinion_count,
-          vote_count, participant_count)
+SET vote = n.vote, vote_time = n.vote_time, request_id = n.request_id,
+    agrees_then = n.agrees_then, disagrees_then = n.disagrees_then, passes_then = n.passes_then,
+    opinions_then = n.opinions_then, votes_then = n.votes_then, participants_then = n.participants_then,
+    commit_xid = pg_current_xact_id()
+FROM {GIVEN}) AS n({VOTE})
 WHERE v.conversation_id = n.conversation_id AND v.user_id = n.user_id AND v.opinion_id = n.opinion_id
 """
 
@@ -223,15 +231,9 @@ def delete_votes(tx: Transaction, keys: Sequence[rules.VoteKey]) -> None:
         tx.write_last(DELETE, *(list(column) for column in zip(*keys, strict=True)), rows=len(keys))
 
 
-INSERT_PAST = """
-INSERT INTO voting.past_votes (conversation_id, user_id, opinion_id, vote, vote_time, request_id, agrees, disagrees, passes,
-                               opinion_count, vote_count, participant_count, commit_xid)
-SELECT conversation_id, user_id, opinion_id, vote, vote_time, request_id, agrees, disagrees, passes, opinion_count, vote_count,
-       participant_count, coalesce(commit_xid::xid8, pg_current_xact_id())
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::smallint[], $5::timestamptz[], $6::uuid[], $7::integer[], $8::integer[],
-            $9::integer[], $10::integer[], $11::integer[], $12::integer[], $13::text[])
-     AS n(conversation_id, user_id, opinion_id, vote, vote_time, request_id, agrees, disagrees, passes, opinion_count,
-          vote_count, participant_count, commit_xid)
+INSERT_PAST = f"""
+INSERT INTO voting.past_votes ({VOTE}, commit_xid)
+SELECT {VOTE}, coalesce(commit_xid::xid8, pg_current_xact_id()) FROM {GIVEN}, $13::text[]) AS n({VOTE}, commit_xid)
 """
 
 

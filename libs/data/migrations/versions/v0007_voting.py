@@ -81,7 +81,7 @@ CREATE FUNCTION voting.priority_rank(agrees integer, disagrees integer, passes i
     RETURN floor(4 * ln(
         (1 - (passes + 1.0::float8) / (agrees + disagrees + passes + 2))
         * (agrees + 1.0::float8) / (agrees + disagrees + passes + 2)
-        * (1 + 8 * power(2::float8, -(agrees + disagrees + passes) / 5.0::float8))
+        * (1 + 8 * power(2::float8, -least(agrees + disagrees + passes, 1000) / 5.0::float8))
     ) / ln(2::float8))::integer;
 """
 
@@ -156,17 +156,17 @@ CREATE TABLE voting.votes (
     vote              smallint    NOT NULL CHECK (vote IN (-1, 0, 1)),
     vote_time         timestamptz NOT NULL,
     request_id        uuid,
-    agrees            integer,
-    disagrees         integer,
-    passes            integer,
-    opinion_count     integer,
-    vote_count        integer,
-    participant_count integer,
+    agrees_then       integer,
+    disagrees_then    integer,
+    passes_then       integer,
+    opinions_then     integer,
+    votes_then        integer,
+    participants_then integer,
     commit_xid        xid8        NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (conversation_id, user_id, opinion_id)
 ) WITH (fillfactor = 90);
 COMMENT ON COLUMN voting.votes.request_id IS
-    'NULL where the vote was imported; so are the numbers it would have been answered.';
+    'NULL where the vote was imported, or is its author''s first; so is what it would have been answered.';
 CREATE INDEX votes_by_opinion ON voting.votes (conversation_id, opinion_id, user_id);
 
 -- Votes that were changed or taken back, and the taking back itself (vote IS NULL): what a repeated request is answered from.
@@ -177,12 +177,12 @@ CREATE TABLE voting.past_votes (
     request_id        uuid        NOT NULL,
     vote              smallint    CHECK (vote IN (-1, 0, 1)),
     vote_time         timestamptz NOT NULL,
-    agrees            integer     NOT NULL,
-    disagrees         integer     NOT NULL,
-    passes            integer     NOT NULL,
-    opinion_count     integer     NOT NULL,
-    vote_count        integer     NOT NULL,
-    participant_count integer     NOT NULL,
+    agrees_then       integer     NOT NULL,
+    disagrees_then    integer     NOT NULL,
+    passes_then       integer     NOT NULL,
+    opinions_then     integer     NOT NULL,
+    votes_then        integer     NOT NULL,
+    participants_then integer     NOT NULL,
     commit_xid        xid8        NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (conversation_id, user_id, opinion_id, request_id)
 );
