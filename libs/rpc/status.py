@@ -5,6 +5,10 @@ of a `tally.common.v1.ErrorReason` without its prefix. Bad fields travel as `goo
 as `google.rpc.RetryInfo`.
 """
 
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -15,6 +19,7 @@ from grpc_status import rpc_status
 from libs.data import errors
 
 DOMAIN = "tally"
+MOST_KEPT = 256
 
 _MOST_FIELD_BYTES = 3_500
 _MOST_MESSAGE_CHARACTERS = 500
@@ -48,30 +53,67 @@ def to_proto(error: BaseException) -> status_pb2.Status:
     headers, which clients take up to 8 KiB of: of very many bad fields the first are named, and the metadata
     `omitted_fields` says how many were left out.
     """
-    known = error if isinstance(error, errors.TallyError) else errors.Internal()
-    info = error_details_pb2.ErrorInfo(reason=known.reason, domain=DOMAIN, metadata=known.metadata)
-    details: list[Message] = [info]
-    if isinstance(known, errors.InvalidInput):
-        bad_request = _bad_request(known)
-        details.append(bad_request)
-        if omitted := len(known.violations) - len(bad_request.field_violations):
-            info.metadata["omitted_fields"] = str(omitted)
-    retry_after = getattr(known, "retry_after_seconds", None)
-    if retry_after is not None:
-        delay = Duration()
-        delay.FromNanoseconds(int(retry_after * 1e9))
-        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-    status = status_pb2.Status(code=code_of(known).value[0], message=shortened(known.message))
-    for detail in details:
-        packed = Any()
-        packed.Pack(detail)
-        status.details.append(packed)
+    status = status_pb2.Status()
+    status.CopyFrom(_answer(error).proto)
     return status
 
 
 def to_grpc(error: BaseException) -> grpc.Status:
     """What `ServicerContext.abort_with_status` takes."""
-    return rpc_status.to_status(to_proto(error))
+    return _answer(error).grpc
+
+
+class _Answer(NamedTuple):
+    """Shared by all that are answered alike: not to be changed."""
+
+    proto: status_pb2.Status
+    grpc: grpc.Status
+
+
+def _answer(error: BaseException) -> _Answer:
+    known = error if isinstance(error, errors.TallyError) else errors.Internal()
+    code, message, metadata = code_of(known).value[0], shortened(known.message), tuple(known.metadata.items())
+    retry_after = getattr(known, "retry_after_seconds", None)
+    if isinstance(known, errors.InvalidInput):
+        return _made(code, known.reason, message, metadata, retry_after, known.violations)
+    return _kept(code, known.reason, message, metadata, retry_after)
+
+
+def _made(
+    code: int,
+    reason: str,
+    message: str,
+    metadata: tuple[tuple[str, str], ...],
+    retry_after: float | None,
+    violations: Sequence[errors.FieldViolation] | None = None,
+) -> _Answer:
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=dict(metadata))
+    details: list[Message] = [info]
+    if violations is not None:
+        bad_request = _bad_request(violations)
+        details.append(bad_request)
+        if omitted := len(violations) - len(bad_request.field_violations):
+            info.metadata["omitted_fields"] = str(omitted)
+    if retry_after is not None:
+        delay = Duration()
+        delay.FromNanoseconds(int(retry_after * 1e9))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    status = status_pb2.Status(code=code, message=message)
+    for detail in details:
+        packed = Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return _Answer(status, rpc_status.to_status(status))
+
+
+# A rush is refused with the same words over and over; to make them anew was a twentieth of the server's time. Bad input stays
+# out: it may be large, and is seldom the same twice.
+_kept = lru_cache(MOST_KEPT)(_made)
+
+
+def kept() -> int:
+    """How many statuses are kept, at most `MOST_KEPT`."""
+    return _kept.cache_info().currsize
 
 
 def code_name(status: status_pb2.Status) -> str:
@@ -79,9 +121,9 @@ def code_name(status: status_pb2.Status) -> str:
     return str(code_pb2.Code.Name(status.code))
 
 
-def _bad_request(error: errors.InvalidInput) -> error_details_pb2.BadRequest:
+def _bad_request(violations: Sequence[errors.FieldViolation]) -> error_details_pb2.BadRequest:
     bad_request = error_details_pb2.BadRequest()
-    for violation in error.violations:
+    for violation in violations:
         bad_request.field_violations.add(
             field=violation.field, description=violation.description, reason=_rule_reason(violation.rule)
         )
