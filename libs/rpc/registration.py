@@ -6,12 +6,9 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from google.protobuf import message_factory
 from google.protobuf.descriptor import ServiceDescriptor
-from google.protobuf.message import Message
 
-from libs.rpc.interceptors.error_mapping import Refusal
-from libs.rpc.method import Context, Handler, Interceptor, Method, UnaryHandler
+from libs.rpc.method import Handler, Interceptor, Method
 
 
 class _Recorder:
@@ -59,23 +56,9 @@ def _wrap(method: Method, recorded: Any, interceptors: Sequence[Interceptor]) ->
     handler = getattr(recorded, key)
     _check_async(method, handler)
     handler = compose(method, handler, interceptors)
-    if not method.streams_responses:
-        handler = _ended(handler, message_factory.GetMessageClass(method.response)())  # type: ignore[arg-type]
     _check_async(method, handler)
     make = getattr(grpc, f"{key}_rpc_method_handler")
     return make(handler, recorded.request_deserializer, recorded.response_serializer)
-
-
-def _ended(handler: UnaryHandler, empty: Message) -> UnaryHandler:
-    """Ends a refused call with an empty answer, of which the caller sees the status alone."""
-
-    async def ended(request: Any, context: Context) -> Any:
-        try:
-            return await handler(request, context)
-        except Refusal:
-            return empty
-
-    return ended
 
 
 def _is_implemented(servicer: object, name: str) -> bool:

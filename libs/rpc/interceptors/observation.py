@@ -11,7 +11,7 @@ import grpc.aio
 import structlog
 
 from libs.data.errors import TallyError
-from libs.rpc.method import Context, Method, StreamHandler, UnaryHandler, seconds_left
+from libs.rpc.method import Context, Method, Refused, StreamHandler, UnaryHandler, seconds_left
 from libs.rpc.status import code_of, shortened
 from libs.telemetry.calls import Calls
 
@@ -36,7 +36,10 @@ class Observation:
             except BaseException as error:
                 add((path, start, clock(), *_outcome(error, method, context), request_id))
                 raise
-            add((path, start, clock(), "OK", "", "", request_id))
+            if type(response) is Refused:
+                add((path, start, clock(), *_told(response.error), request_id))
+            else:
+                add((path, start, clock(), "OK", "", "", request_id))
             return response
 
         return observed
@@ -70,6 +73,10 @@ def _outcome(error: BaseException, method: Method, context: Context) -> tuple[st
         code = context.code()
         return code.name, code.name, "aborted by the handler"
     if isinstance(cause, TallyError):
-        return code_of(cause).name, cause.reason, shortened(cause.message)
+        return _told(cause)
     _log.error("handler failed", method=method.path, exc_info=cause)
     return "INTERNAL", "INTERNAL", f"{type(cause).__name__}: {cause}"
+
+
+def _told(error: TallyError) -> tuple[str, str, str]:
+    return code_of(error).name, error.reason, shortened(error.message)

@@ -3,14 +3,14 @@
 import contextlib
 import random
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, cast
 
 import grpc.aio
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from libs.rpc.method import Context, Method, StreamHandler, UnaryHandler
+from libs.rpc.method import Context, Method, Refused, StreamHandler, UnaryHandler
 
 _propagator = TraceContextTextMapPropagator()
 
@@ -44,8 +44,11 @@ class Tracing:
             parent = _traceparent(context)
             if not self._sampled(parent):
                 return await handler(request, context)
-            with self._span(method, context, parent):
-                return await handler(request, context)
+            with self._span(method, context, parent) as span:
+                answer = await handler(request, context)
+                if isinstance(answer, Refused):
+                    span.set_attribute("tally.reason", answer.error.reason)
+                return answer
 
         return traced
 
@@ -86,11 +89,11 @@ class Tracing:
                 _finish(span, context, abort.__cause__)
                 raise
             else:
-                span.set_attribute("rpc.grpc.status_code", 0)
+                _finish(span, context, None)
 
 
 def _finish(span: Span, context: Context, cause: BaseException | None) -> None:
-    code = context.code()
+    code = cast("grpc.StatusCode | None", context.code()) or grpc.StatusCode.OK
     span.set_attribute("rpc.grpc.status_code", code.value[0])
     if reason := getattr(cause, "reason", None):
         span.set_attribute("tally.reason", reason)

@@ -57,8 +57,7 @@ async def test_a_watch_is_told_to_go_elsewhere_and_does_not_hold_the_server() ->
 
 
 def method(*, streams_requests: bool, streams_responses: bool) -> Method:
-    shapes = (messages.WatchCountersRequest.DESCRIPTOR, messages.WatchCountersResponse.DESCRIPTOR)
-    return Method("s", "M", streams_requests, streams_responses, *shapes)
+    return Method("s", "M", streams_requests, streams_responses, messages.WatchCountersRequest.DESCRIPTOR)
 
 
 async def test_requests_that_end_because_the_server_stops_do_not_pass_for_all_there_were() -> None:

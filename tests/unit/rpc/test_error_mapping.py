@@ -1,11 +1,15 @@
 """What a handler raises, as the caller sees it."""
 
+import gc
+import weakref
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from tally.petition.v1 import petition_service_pb2 as messages
 
 from libs.data import errors
+from libs.rpc.interceptors.error_mapping import ErrorMapping
 from tests.servers import refused
 from tests.unit.rpc.small_server import PETITION_ID, REQUEST_ID, get_petition, running
 
@@ -43,6 +47,26 @@ def raising(error: Exception) -> object:
 async def test_each_kind_of_error_has_its_code_and_reason(error: Exception, code: str, reason: str) -> None:
     async with running(raising(error)) as server:
         assert (await refused(server.stub.GetPetition(get_petition()))).said == (code, reason)
+
+
+async def test_a_refusal_lets_go_of_the_call_though_its_frame_holds_the_error() -> None:
+    class Request:
+        pass
+
+    async def handler(request: Request, context: Any) -> None:
+        error = errors.FailedPrecondition("nothing is left", reason="OUT_OF_STOCK")
+        raise error
+
+    method: Any = None
+    request = Request()
+    gone = weakref.ref(request)
+    gc.disable()
+    try:
+        await ErrorMapping().unary(method, handler)(request, Mock())
+        del request
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_facts_travel_in_the_metadata() -> None:
