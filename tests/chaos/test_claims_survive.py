@@ -81,7 +81,8 @@ def test_a_killed_service_loses_no_acknowledged_claim_and_sells_nothing_twice(sc
     assert any(attempt.code == "UNAVAILABLE" for attempt in history), "nobody noticed"
 
 
-@pytest.mark.parametrize("seconds", [1.0, pytest.param(4.0, marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize("seconds", [4.0])
 def test_a_storm_of_terminated_connections_loses_no_acknowledged_claim_and_sells_nothing_twice(
     scene: Scene[ClaimsAttempt], seconds: float
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_storm_of_terminated_connections_loses_no_acknowledged_claim_and_sells
     assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
 
 
+@pytest.mark.heavy
 def test_a_writer_that_stands_still_with_its_locks_sells_nothing_twice(scene: Scene[ClaimsAttempt]) -> None:
     """G1, G2, G4, G5, C10: a disk that is slow for one transaction, for longer than any time limit; it may go on after the
     service has given it up."""
@@ -124,6 +126,7 @@ def test_a_coupon_locked_from_outside_for_too_long_is_answered_and_nothing_of_it
     assert "DATABASE_UNAVAILABLE" in {attempt.reason for attempt in history}
 
 
+@pytest.mark.heavy
 def test_claimants_who_cancel_or_have_one_millisecond_disturb_nobody(scene: Scene[ClaimsAttempt]) -> None:
     """G1, G2, G4, G5, C10: a transaction that others share goes on without them; they learn its outcome by asking again."""
     with scene.load(dict(IMPATIENT)) as callers:

@@ -30,7 +30,7 @@ from tests.services.petition.people import new_uuid
 from tests.stored import Connection, event_kinds, everything, halt, resume
 
 OFTEN = 0.005
-meetings = pytest.mark.parametrize("rounds", [12, pytest.param(100, marks=pytest.mark.heavy)])
+meetings = pytest.mark.parametrize("rounds", [8, pytest.param(100, marks=pytest.mark.heavy)])
 
 
 @pytest.fixture
