@@ -1,4 +1,4 @@
-"""`tally load`: very many calls about one petition or coupon, from several client processes, through real sockets."""
+"""`tally load`: very many calls about one petition, coupon or conversation, through real sockets."""
 
 import time
 from typing import Annotated
@@ -59,6 +59,15 @@ def load(
         bool,
         typer.Option("--claims", help="Instead: so many buyers of a coupon there is one of for every second buyer."),
     ] = False,
+    voting: Annotated[
+        bool, typer.Option("--voting", help="Instead: so many very active people in a large conversation.")
+    ] = False,
+    users: Annotated[int, typer.Option(min=1, help="With --voting: people.")] = 200,
+    opinions: Annotated[int, typer.Option(min=50, help="With --voting: opinions there are before.")] = 19_000,
+    votes: Annotated[int, typer.Option(min=50, help="With --voting: votes there are before.")] = 113_000,
+    think: Annotated[
+        bool, typer.Option("--think/--no-think", help="With --voting: 0.5 to 2 s between two calls, or none.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Sign one petition very many times and check that every signature is there. Starts the stack if needed.
@@ -73,6 +82,8 @@ def load(
             _load_by_size(settings, signers, callers, processes, as_json)
         elif claims:
             _load_claims(settings, count, callers, processes, as_json)
+        elif voting:
+            _load_voting(settings, users, opinions, votes, think, as_json)
         else:
             report = run_load(settings, count, callers, processes, batch)
             print_json(report) if as_json else _show(report)
@@ -150,6 +161,14 @@ def _load_claims(settings: StackSettings, count: int, callers: int, processes: i
     from libs.cli.load_claims import run, show
 
     report = run(ensure_running(settings), count, callers, processes)
+    print_json(report) if as_json else show(report)
+    raise typer.Exit(not report.complete)
+
+
+def _load_voting(settings: StackSettings, users: int, opinions: int, votes: int, think: bool, as_json: bool) -> None:
+    from libs.cli.load_voting import run, show
+
+    report = run(ensure_running(settings), users, opinions, votes, think)
     print_json(report) if as_json else show(report)
     raise typer.Exit(not report.complete)
 

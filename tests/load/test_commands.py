@@ -97,6 +97,18 @@ def test_a_load_of_buyers_sells_what_there_is_and_no_more(tally: Tally) -> None:
     assert (report["failures"], report["deadlocks"]) == ({}, 0)
 
 
+def test_a_load_of_voters_leaves_every_count_equal_to_its_rows(tally: Tally) -> None:
+    report = tally.answer("load", "--voting", "--users", "20", "--opinions", "300", "--votes", "3000", "--no-think")
+    assert report["complete"] is True
+    calls = {taken["kind"]: taken["calls"] for taken in report["latencies"]}
+    assert min(calls["vote"], calls["opinion"]) >= 20 * 5
+    assert calls["listing"] == calls["vote"]
+    opinions, votes, participants = report["counted"]
+    assert (opinions, votes) == (300 + calls["opinion"], 3_000 + calls["opinion"] + calls["vote"])
+    assert participants == -(-3_000 // 22) + 20
+    assert (report["failures"], report["deadlocks"], report["differing"]) == ({}, 0, 0)
+
+
 @pytest.mark.parametrize("batch", ["1", "100"])
 def test_a_load_leaves_every_signature_once(tally: Tally, batch: str) -> None:
     report = tally.answer("load", "--count", "2000", "--callers", "32", "--batch", batch)

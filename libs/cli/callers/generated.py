@@ -3,15 +3,15 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from tally.voting.v1 import transfer_pb2 as transfer
 from tally.voting.v1 import voting_pb2 as resources
 from tally.voting.v1 import voting_service_pb2 as messages
 
-VOTES_AT_ONCE = 1_000
+from libs.cli.callers.importing import pieces
+
 _START = 1_700_000_000  # seconds since 1970; nothing depends on it
 _SUBJECTS = ("Main Street", "the old market", "the river bank", "the school yard", "the station", "the library")
 _WISHES = ("should be closed to cars on weekends", "needs more shade", "is good as it is", "should be open at night")
@@ -43,32 +43,28 @@ class GeneratedConversation:
     def conversation_id(self) -> str:
         return str(uuid5(NAMESPACE_URL, self.external_id))
 
-    def opinion_ids(self) -> list[str]:
-        """As the import makes them."""
-        namespace = UUID(self.conversation_id)
-        return [str(uuid5(namespace, f"opinion:{number}")) for number in range(self.opinions)]
-
     def pieces(self) -> Iterator[messages.ImportConversationRequest]:
-        """The header, then the opinions, then the votes by time, many a message."""
+        """What imports it."""
+        return pieces(self.header, self.all_opinions(), self.all_votes())
+
+    @property
+    def header(self) -> transfer.ConversationHeader:
         title = f"{self.people:,} people about {self.opinions:,} opinions"
-        header = transfer.ConversationHeader(external_id=self.external_id, title=title)
-        yield messages.ImportConversationRequest(header=header)
+        return transfer.ConversationHeader(external_id=self.external_id, title=title)
+
+    def all_opinions(self) -> Iterator[transfer.TransferredOpinion]:
         chance = random.Random(self.seed)  # noqa: S311  # a scenario, not a secret
         for number in range(self.opinions):
-            yield messages.ImportConversationRequest(opinion=self._opinion(number, chance))
-        votes = self._votes(chance)
-        while several := list(islice(votes, VOTES_AT_ONCE)):
-            yield messages.ImportConversationRequest(votes=transfer.TransferredVotes(votes=several))
+            yield transfer.TransferredOpinion(
+                external_id=str(number),
+                author_external_id=str(chance.randrange(self.people)),
+                body=f"{chance.choice(_SUBJECTS)} {chance.choice(_WISHES)} ({number})",
+                created_time=Timestamp(seconds=_START + number),
+            )
 
-    def _opinion(self, number: int, chance: random.Random) -> transfer.TransferredOpinion:
-        return transfer.TransferredOpinion(
-            external_id=str(number),
-            author_external_id=str(chance.randrange(self.people)),
-            body=f"{chance.choice(_SUBJECTS)} {chance.choice(_WISHES)} ({number})",
-            created_time=Timestamp(seconds=_START + number),
-        )
-
-    def _votes(self, chance: random.Random) -> Iterator[transfer.TransferredVote]:
+    def all_votes(self) -> Iterator[transfer.TransferredVote]:
+        """By time."""
+        chance = random.Random(self.seed)  # noqa: S311  # the same
         time = _START + self.opinions
         for person in range(self.people):
             name = str(person)
