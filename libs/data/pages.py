@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -17,8 +18,12 @@ def page_size(requested: int) -> int:
 
 
 def encode_page_token(listing: str, *key: Any) -> str:
-    """An opaque token naming the listing, so that it cannot be used for another, and the last row's sort key."""
-    return base64.urlsafe_b64encode(orjson.dumps([listing, *key])).decode().rstrip("=")
+    """An opaque token naming the listing, so that it cannot be used for another, and the last row's sort key.
+
+    Args:
+        key: numbers, texts, UUIDs and times in UTC.
+    """
+    return base64.urlsafe_b64encode(orjson.dumps([listing, *key], default=str)).decode().rstrip("=")
 
 
 def decode_page_token(token: str, listing: str, *types: Callable[[Any], Any]) -> list[Any] | None:
@@ -49,3 +54,11 @@ def _part(make: Callable[[Any], Any], part: Any) -> Any:
     if make is str and not (isinstance(part, str) and "\0" not in part):
         raise ValueError(part)
     return make(part)
+
+
+def utc_time(text: str) -> datetime:
+    """The type of a part that is a time."""
+    time = datetime.fromisoformat(text)
+    if time.utcoffset() != timedelta(0):  # others may be out of range in UTC
+        raise ValueError(text)
+    return time

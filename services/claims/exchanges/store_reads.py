@@ -1,9 +1,9 @@
 """Reading food posts and exchanges. Nothing here waits for a writer or counts rows."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
-from libs.data.pages import decode_page_token, encode_page_token
+from libs.data.pages import decode_page_token, encode_page_token, utc_time
 from libs.data.transaction import Record, Snapshot
 from services.claims.exchanges.errors import ExchangeNotFound, FoodPostNotFound
 from services.claims.exchanges.model import Exchange, FoodPost, Status
@@ -38,7 +38,7 @@ async def list_available(
 ) -> tuple[list[FoodPost], str]:
     """One page of what can be claimed, first pickup first, and the next page's token."""
     listing = f"food/{group_id or ''}/{sharing_mode}"
-    after = decode_page_token(token, listing, _time, _time, UUID) or (NEVER, NEVER, UUID(int=0))
+    after = decode_page_token(token, listing, utc_time, utc_time, UUID) or (NEVER, NEVER, UUID(int=0))
     sql: str
     filters: list[object]
     if group_id is None:
@@ -54,13 +54,6 @@ async def list_available(
     last = posts[-1]
     key = (last.pickup_time.isoformat(), last.created_time.isoformat(), str(last.food_post_id))
     return posts, encode_page_token(listing, *key)
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    if time.utcoffset() != timedelta(0):  # as the token was written; others may be out of range in UTC
-        raise ValueError(text)
-    return time
 
 
 EXCHANGE_COLUMNS = """
