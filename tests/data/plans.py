@@ -41,6 +41,16 @@ class Plan:
         return max((round(node["Actual Rows"]) for node in self.nodes if node["Node Type"] == "Sort"), default=0)
 
     @property
+    def most_rows(self) -> int:
+        """Rows that went through one step, however often: the most of one."""
+        passed: float = max(
+            (node["Actual Rows"] + sum(node.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Join Filter")))
+            * node["Actual Loops"]
+            for node in self.nodes
+        )
+        return round(passed)
+
+    @property
     def heap_fetches(self) -> int:
         return sum(int(node.get("Heap Fetches", 0)) for node in self.nodes)
 
