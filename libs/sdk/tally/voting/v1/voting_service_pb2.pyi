@@ -33,9 +33,9 @@ class _OpinionOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OpinionO
     OPINION_ORDER_NEWEST: _OpinionOrder.ValueType  # 1
     """Last created first."""
     OPINION_ORDER_TOP: _OpinionOrder.ValueType  # 2
-    """Most agreed with first."""
+    """Most agreed with first; from 128 on in steps of less than 2 percent."""
     OPINION_ORDER_CONTROVERSIAL: _OpinionOrder.ValueType  # 3
-    """Those first that many agree and as many disagree with: by the smaller of the two numbers."""
+    """Those first that many agree and as many disagree with: by the smaller of the two numbers, in the same steps."""
     OPINION_ORDER_GROUP: _OpinionOrder.ValueType  # 4
     """What stands for the opinion group `group_id` first, by the last analysis; empty before the first."""
 
@@ -47,9 +47,9 @@ OPINION_ORDER_UNSPECIFIED: OpinionOrder.ValueType  # 0
 OPINION_ORDER_NEWEST: OpinionOrder.ValueType  # 1
 """Last created first."""
 OPINION_ORDER_TOP: OpinionOrder.ValueType  # 2
-"""Most agreed with first."""
+"""Most agreed with first; from 128 on in steps of less than 2 percent."""
 OPINION_ORDER_CONTROVERSIAL: OpinionOrder.ValueType  # 3
-"""Those first that many agree and as many disagree with: by the smaller of the two numbers."""
+"""Those first that many agree and as many disagree with: by the smaller of the two numbers, in the same steps."""
 OPINION_ORDER_GROUP: OpinionOrder.ValueType  # 4
 """What stands for the opinion group `group_id` first, by the last analysis; empty before the first."""
 Global___OpinionOrder: _TypeAlias = OpinionOrder  # noqa: Y015
