@@ -49,22 +49,17 @@ class Calls:
             return
         record, ok_ratio = DURATIONS.record, self._ok_ratio
         wall_start = time.time() - time.perf_counter()
-        succeeded: list[logs.Succeeded] = []
-        failed: list[logs.Line] = []
+        lines: list[logs.CallLine] = []
         for path, start, end, code, reason, message, request_id in calls:
             record(path, code, end - start)
             if code != "OK":
-                fields = {"method": path, "code": code, "reason": reason, "message": message}
-                if request_id:
-                    fields["request_id"] = request_id
-                milliseconds = round((end - start) * 1e3, 3)
-                failed.append(
-                    (_LEVELS.get(code, "info"), wall_start + end, "call", {**fields, "duration_ms": milliseconds})
-                )
+                outcome = (_LEVELS.get(code, "info"), path, code, reason, message)
             elif ok_ratio >= 1 or random.random() < ok_ratio:  # noqa: S311
-                succeeded.append((path, request_id, wall_start + end, (end - start) * 1e3))
-        logs.write_succeeded(succeeded)
-        logs.write(failed)
+                outcome = ("info", path, code, reason, message)
+            else:
+                continue
+            lines.append((outcome, request_id, wall_start + end, (end - start) * 1e3))
+        logs.write_calls(lines)
 
     async def drain_for_ever(self) -> None:
         while True:

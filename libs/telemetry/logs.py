@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Literal, TextIO, cast
@@ -15,42 +15,37 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 LogFormat = Literal["json", "console"]
 
-# Level, time in seconds since 1970, event, fields.
-Line = tuple[str, float, str, dict[str, Any]]
-# Of a call that succeeded: the method's path, request_id or nothing, time in seconds since 1970, duration in milliseconds.
-Succeeded = tuple[str, str, float, float]
+# What equal calls have in common: level, the method's path, code, and of a call that failed reason and message.
+Outcome = tuple[str, str, str, str, str]
+# Of one call, with its request_id or nothing, time in seconds since 1970, duration in milliseconds.
+CallLine = tuple[Outcome, str, float, float]
 
 _log = structlog.get_logger()
 
 
-def _write_one_by_one(lines: Sequence[Line]) -> None:
-    for level, _, event, fields in lines:
-        getattr(_log, level)(event, **fields)
-
-
-def _write_succeeded_one_by_one(calls: Sequence[Succeeded]) -> None:
-    for path, request_id, _, milliseconds in calls:
+def _write_one_by_one(calls: Sequence[CallLine]) -> None:
+    for outcome, request_id, _, milliseconds in calls:
         named = {"request_id": request_id} if request_id else {}
-        _log.info("call", method=path, code="OK", **named, duration_ms=round(milliseconds, 3))
+        getattr(_log, outcome[0])("call", **_fields(outcome), **named, duration_ms=round(milliseconds, 3))
 
 
-_write_many: Callable[[Sequence[Line]], None] = _write_one_by_one
-_write_succeeded: Callable[[Sequence[Succeeded]], None] = _write_succeeded_one_by_one
+def _fields(outcome: Outcome) -> dict[str, str]:
+    _, path, code, reason, message = outcome
+    fields = {"method": path, "code": code}
+    return fields if code == "OK" else {**fields, "reason": reason, "message": message}
 
 
-def write(lines: Sequence[Line]) -> None:
-    """Writes many lines at once, as if each had been logged at its own time."""
-    _write_many(lines)
+_write_calls: Callable[[Sequence[CallLine]], None] = _write_one_by_one
 
 
-def write_succeeded(calls: Sequence[Succeeded]) -> None:
-    """Writes the lines of calls that succeeded: event `call`, level info."""
-    _write_succeeded(calls)
+def write_calls(calls: Sequence[CallLine]) -> None:
+    """Writes the lines of many calls at once, event `call`, as if each had been logged at its own time."""
+    _write_calls(calls)
 
 
 def configure(service: str, log_format: LogFormat = "json", level: str = "info") -> None:
     """Sets up structlog and `logging` for the process. Lines go to standard output."""
-    global _write_many, _write_succeeded
+    global _write_calls
     threshold = logging.getLevelNamesMapping()[level.upper()]
     render = _json(service) if log_format == "json" else _console(service)
     structlog.configure(
@@ -60,9 +55,7 @@ def configure(service: str, log_format: LogFormat = "json", level: str = "info")
         cache_logger_on_first_use=True,
     )
     _route_standard_logging(threshold, render)
-    _write_many, _write_succeeded = _write_one_by_one, _write_succeeded_one_by_one
-    if log_format == "json":
-        _write_many, _write_succeeded = _json_lines(service, threshold), _json_of_succeeded(service, threshold)
+    _write_calls = _json_of_calls(service, threshold) if log_format == "json" else _write_one_by_one
 
 
 _JSON_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
@@ -78,40 +71,36 @@ def _json(service: str) -> Sequence[Processor]:
     return (structlog.processors.format_exc_info, render)
 
 
-def _json_lines(service: str, threshold: int) -> Callable[[Sequence[Line]], None]:
-    """The same lines as `_json`, without a trip through structlog and a system call for each."""
+def _json_of_calls(service: str, threshold: int) -> Callable[[Sequence[CallLine]], None]:
+    """The same lines as `_json`, without a trip through structlog and a system call for each.
+
+    Filled into a text, the line that every call writes takes a fifth of the time.
+    """
     levels = logging.getLevelNamesMapping()
-    logged = {level for level in ("debug", "info", "warning", "error") if levels[level.upper()] >= threshold}
-    at = datetime.fromtimestamp
+    logged = {level for level in ("info", "warning", "error") if levels[level.upper()] >= threshold}
 
-    def write_json(lines: Sequence[Line]) -> None:
-        _put(
-            _dumps({"event": event, **fields, "level": level, "service": service, "timestamp": at(when, UTC)}) + b"\n"
-            for level, when, event, fields in lines
-            if level in logged
-        )
-
-    return write_json
-
-
-def _json_of_succeeded(service: str, threshold: int) -> Callable[[Sequence[Succeeded]], None]:
-    """The same again for the one line that every call writes: filled into a text it takes a fifth of the time."""
-    dumps = orjson.dumps
-
-    def write_json(calls: Sequence[Succeeded]) -> None:
+    def write_json(calls: Sequence[CallLine]) -> None:
+        # A rush is refused with the same words over and over.
+        beginnings: dict[Outcome, str] = {}
         lines, second, stamp = [], -1, ""
-        for path, request_id, when, milliseconds in calls:
+        for outcome, request_id, when, milliseconds in calls:
+            level = outcome[0]
+            if level not in logged:
+                continue
+            beginning = beginnings.get(outcome)
+            if beginning is None:
+                beginning = beginnings[outcome] = _dumps({"event": "call", **_fields(outcome)}).decode()[:-1]
             whole = int(when)
             if whole != second:
                 second, stamp = whole, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-            named = f'"request_id":{dumps(request_id).decode()},' if request_id else ""
+            named = f'"request_id":{orjson.dumps(request_id).decode()},' if request_id else ""
             lines.append(
-                f'{{"event":"call","method":"{path}","code":"OK",{named}"duration_ms":{milliseconds:.3f},'
-                f'"level":"info","service":"{service}","timestamp":"{stamp}.{int((when - whole) * 1e6):06d}Z"}}\n'
+                f'{beginning},{named}"duration_ms":{milliseconds:.3f},'
+                f'"level":"{level}","service":"{service}","timestamp":"{stamp}.{int((when - whole) * 1e6):06d}Z"}}\n'
             )
-        _put(["".join(lines).encode()])
+        _put("".join(lines).encode())
 
-    return write_json if threshold <= logging.INFO else lambda _: None
+    return write_json
 
 
 def _dumps(event: EventDict) -> bytes:
@@ -137,8 +126,8 @@ class _Output:
 _OUTPUT = _Output()
 
 
-def _put(lines: Iterable[bytes]) -> None:
-    _OUTPUT.write(b"".join(lines))
+def _put(lines: bytes) -> None:
+    _OUTPUT.write(lines)
     _OUTPUT.flush()
 
 

@@ -61,17 +61,15 @@ except RuntimeError:
     assert "terces" not in text
 
 
-def test_many_lines_at_once_are_the_same_as_one_by_one() -> None:
-    batch = "[('info', 1767225600.5, 'call', {'n': 1}), ('error', 1767225601, 'call', {'n': 2})]"
-    assert objects(f"logs.write({batch})") == [
-        {"event": "call", "n": 1, "level": "info", "service": "petition", "timestamp": "2026-01-01T00:00:00.500000Z"},
-        {"event": "call", "n": 2, "level": "error", "service": "petition", "timestamp": "2026-01-01T00:00:01Z"},
+def test_lines_of_calls_look_like_all_others() -> None:
+    given = ("info", "/s/M", "OK", "", "")
+    refused = ("warning", "/s/M", "UNAVAILABLE", "HALTED", 'a "quoted" \\ \n word')
+    calls = [
+        (given, "", 1767225600.5, 0.1239),
+        (given, 'a "quoted" \\ \n id', 1767225601.25, 12),
+        (refused, "", 1767225601.5, 0.5),
     ]
-
-
-def test_lines_of_calls_that_succeeded_look_like_all_others() -> None:
-    calls = [("/s/M", "", 1767225600.5, 0.1239), ("/s/M", 'a "quoted" \\ \n id', 1767225601.25, 12)]
-    assert objects(f"logs.write_succeeded({calls!r})") == [
+    assert objects(f"logs.write_calls({calls!r})") == [
         {
             "event": "call",
             "method": "/s/M",
@@ -91,6 +89,17 @@ def test_lines_of_calls_that_succeeded_look_like_all_others() -> None:
             "service": "petition",
             "timestamp": "2026-01-01T00:00:01.250000Z",
         },
+        {
+            "event": "call",
+            "method": "/s/M",
+            "code": "UNAVAILABLE",
+            "reason": "HALTED",
+            "message": 'a "quoted" \\ \n word',
+            "duration_ms": 0.5,
+            "level": "warning",
+            "service": "petition",
+            "timestamp": "2026-01-01T00:00:01.500000Z",
+        },
     ]
 
 
@@ -98,10 +107,9 @@ def test_the_level_holds_for_every_way_in() -> None:
     program = """
 log.info('a')
 logging.getLogger('x').info('b')
-logs.write([('info', 0, 'c', {}), ('warning', 0, 'd', {})])
-logs.write_succeeded([('/s/M', '', 0, 1)])
+logs.write_calls([(('info', '/s/M', 'OK', '', ''), 'c', 0, 1), (('warning', '/s/M', 'UNAVAILABLE', '', ''), 'd', 0, 1)])
 """
-    assert [line["event"] for line in objects(program, level="warning")] == ["d"]
+    assert [line["request_id"] for line in objects(program, level="warning")] == ["d"]
 
 
 def test_a_console_line_is_for_people() -> None:
@@ -128,7 +136,7 @@ import os, sys, structlog
 from libs.telemetry import logs
 logs.configure("petition")
 sys.stdin.read()
-logs.write([("info", 0, "call", {})])
+logs.write_calls([(("info", "/s/M", "OK", "", ""), "", 0, 1)])
 structlog.get_logger().info("line")
 sys.stderr.write("still here")
 sys.stderr.flush()
