@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
+import grpc
 import grpc.aio
 import uvloop
 from google.protobuf.message import Message
@@ -89,23 +90,30 @@ class Run:
             begin = clock()
             if begin >= end:
                 return
-            try:
-                answer = await call(request, timeout=deadline)
-            except grpc.aio.AioRpcError as error:
-                took = clock() - begin
-                if (why := reason(error)) in expected:
-                    latencies.append(took)
-                    self._refused += 1
-                else:
-                    self._failures[why] += 1
+            made, answer, refused = call(request, timeout=deadline), None, ""
+            # Where refusals are expected most calls may be refused. To ask for the status first spares each an exception, a
+            # twelfth of what it costs this process.
+            if expected and (code := await made.code()) is not grpc.StatusCode.OK:
+                refused = reason(grpc.aio.AioRpcError(code, trailing_metadata=await made.trailing_metadata()))
             else:
-                latencies.append(clock() - begin)
+                try:
+                    answer = await made
+                except grpc.aio.AioRpcError as error:
+                    refused = reason(error)
+            took = clock() - begin
+            if not refused:
+                latencies.append(took)
                 if failed_items is not None:
                     for why, n in failed_items(answer).items():
                         if why in expected:
                             self._refused += n
                         else:
                             self._failures[f"item {why}"] += n
+            elif refused in expected:
+                latencies.append(took)
+                self._refused += 1
+            else:
+                self._failures[refused] += 1
             self._ended += 1
 
     async def _report(self) -> None:
