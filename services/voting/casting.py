@@ -51,7 +51,7 @@ class Casting:
         except TallyError as error:
             log.info("author_vote_postponed", opinion_id=str(opinion.opinion_id), reason=error.reason)
             return committed
-        created.author_vote_due = False
+        created.author_vote_due, created.token = False, voted.token
         return Committed(created, voted.token or committed.token)
 
     async def cast_due(self, due: Sequence[AuthorVote]) -> int:

@@ -169,7 +169,7 @@ def to_create_opinion_response(committed: Committed[model.Created]) -> messages.
         opinion=opinion,
         author_vote_pending=created.author_vote_due,
         replayed=created.replayed,
-        commit_token=committed.token or created.token or "",
+        commit_token=created.token or committed.token or "",
     )
 
 

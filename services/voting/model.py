@@ -180,7 +180,7 @@ class Created:
 
     Args:
         author_vote_due: its author's vote is still to be cast.
-        token: of the commit that stored it, if that was an earlier one.
+        token: of the commit that stored it, or its author's vote, if that was an earlier one than the transaction at work.
     """
 
     opinion: Opinion
