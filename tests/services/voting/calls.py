@@ -12,10 +12,11 @@ from tests.services.voting.conversations import AGREE, Conversations, a_conversa
 
 @dataclass(frozen=True)
 class World:
-    """What good requests name: an open conversation, an opinion in it, and somebody who voted on it."""
+    """What good requests name: an open conversation, an opinion in it, somebody who voted on it, and a locked conversation."""
 
     opinion: resources.Opinion
     voter: str
+    locked_id: str
 
     @property
     def conversation_id(self) -> str:
@@ -30,7 +31,9 @@ class World:
 async def a_world(voting: Conversations) -> World:
     opinion = await voting.an_opinion()
     (voter,) = await voting.voted_by(opinion, 1)
-    return World(opinion, voter)
+    locked_id = (await voting.create()).conversation_id
+    await voting.lock(locked_id)
+    return World(opinion, voter, locked_id)
 
 
 def a_locking(world: World) -> dict[str, str]:
@@ -48,6 +51,9 @@ WRITES: dict[str, Callable[[World], Message]] = {
         conversation=a_conversation(), request_id=new_uuid()
     ),
     "LockConversation": lambda world: messages.LockConversationRequest(**a_locking(world)),
+    "UnlockConversation": lambda world: messages.UnlockConversationRequest(
+        **(a_locking(world) | {"conversation_id": world.locked_id})
+    ),
     "CreateOpinion": lambda world: an_opinion(world.conversation_id),
     "ModerateOpinion": lambda world: messages.ModerateOpinionRequest(
         **world.ids,

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from tests.services.voting.conversations import Conversations, voting_service
-from tests.services.voting.recount import assert_counts_hold
+from tests.services.voting.recount import DIFFERING
 from tests.stored import Connection
 
 
@@ -31,8 +31,8 @@ async def db(database_url: str) -> AsyncIterator[Connection]:
 async def all_counts_hold(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
-        ids = [row[0] for row in await connection.fetch("SELECT conversation_id FROM voting.conversations")]
+        for (conversation_id,) in await connection.fetch("SELECT conversation_id FROM voting.conversations"):
+            differing = await connection.fetch(DIFFERING, conversation_id)
+            assert not differing, f"{conversation_id}: {differing}"
     finally:
         await connection.close()
-    for conversation_id in ids:
-        await assert_counts_hold(database_url, conversation_id)
