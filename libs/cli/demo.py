@@ -1,17 +1,19 @@
-"""`tally demo`: thousands sign, race, withdraw, buy and share; then every count is compared with its rows."""
+"""`tally demo`: thousands sign, race, withdraw, buy, share and vote; then every count is compared with its rows."""
 
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import BaseModel, computed_field
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from libs.cli.output import Json, console, errors, print_json
-from libs.cli.scenario.comparison import Comparison, GoodsComparison
+from libs.cli.scenario.comparison import Comparison, CountComparison
 from libs.cli.stack import ensure_running
 from libs.devstack.errors import DevstackError
 from libs.devstack.settings import StackSettings
@@ -44,14 +46,16 @@ class DemoReport(BaseModel):
 
     acts: list[ActReport]
     petitions: list[Comparison]
-    goods: list[GoodsComparison]
+    goods: list[CountComparison]
+    conversation: str
+    votes: list[CountComparison]
     seconds: float
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic documents it so
     @property
     def agreed(self) -> bool:
         """No call failed, and every count is the same by every account."""
-        compared: list[Comparison | GoodsComparison] = [*self.petitions, *self.goods]
+        compared: list[Comparison | CountComparison] = [*self.petitions, *self.goods, *self.votes]
         return not any(act.failures for act in self.acts) and not any(c.disagreements for c in compared)
 
 
@@ -62,6 +66,15 @@ def register(app: typer.Typer) -> None:
 def demo(
     signers: Annotated[int, typer.Option(min=100, max=100_000, help="People of the crowd.")] = 5_000,
     callers: Annotated[int, typer.Option(min=1, max=500, help="Concurrent callers of the crowd.")] = 64,
+    polis: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="People vote in the conversation that Polis exported there.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Plays the same choices again.")] = 1,
     as_json: Json = False,
 ) -> None:
@@ -73,33 +86,40 @@ def demo(
 
     status = ensure_running(StackSettings())
     try:
-        report = asyncio.run(play(status, signers, callers, seed))
+        report = asyncio.run(play(status, signers, callers, seed, polis))
     except grpc.RpcError as error:
         raise DevstackError(f"a check could not be made: {error}") from error
     print_json(report) if as_json else _show(report)
     raise typer.Exit(not report.agreed)
 
 
-async def play(status: StackStatus, signers: int, callers: int, seed: int) -> DemoReport:
+async def play(status: StackStatus, signers: int, callers: int, seed: int, polis: Path | None) -> DemoReport:
     """Plays every act, then compares."""
     import grpc.aio
 
+    from libs.cli.scenario import forum as scenario_forum
     from libs.cli.scenario import market as scenario_market
     from libs.cli.scenario import play as scenario
     from libs.cli.scenario.acting import Advance
     from libs.cli.scenario.checks import Checks
+    from libs.cli.scenario.forum_checks import ForumChecks
     from libs.cli.scenario.market_checks import MarketChecks
+    from libs.cli.scenario.sources import source
 
     start = time.monotonic()
+    debated = source(polis, seed)
     columns = (TextColumn("{task.description:28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     async with (
         grpc.aio.insecure_channel(status.services["petition"].address) as petition,
         grpc.aio.insecure_channel(status.services["claims"].address) as claims,
+        grpc.aio.insecure_channel(status.services["voting"].address) as voting,
         grpc.aio.insecure_channel(status.services["aggregator"].address) as aggregator,
     ):
         played = scenario.Play(petition, callers, seed)
         market = scenario_market.Market(claims, played.ledger, seed)
+        forum = scenario_forum.Forum(voting, played.ledger, seed)
         checks, market_checks = Checks(petition, aggregator), MarketChecks(claims, aggregator)
+        forum_checks = ForumChecks(voting, aggregator)
         with Progress(*columns, console=errors, disable=not errors.is_terminal) as bars:
 
             def bar(title: str, total: int | None) -> Advance:
@@ -115,6 +135,11 @@ async def play(status: StackStatus, signers: int, callers: int, seed: int) -> De
             await market.flash_sale(bar("a flash sale", scenario_market.BUYERS))
             await market.restock(bar("wait for more", None))
             await market.share_food(bar("share food", None))
+            await forum.take_over(debated, bar("import a conversation", len(debated.opinions) + len(debated.votes)))
+            await forum.vote(bar(f"{scenario_forum.PEOPLE} people vote", None))
+            await forum.write(bar("write opinions", None))
+            await forum.reconsider(bar("change their minds", None))
+            await forum.moderate(bar("hide opinions", scenario_forum.HIDDEN))
             advance = bar("compare every count", len(played.ledger.petitions))
             compared = []
             for signed in played.ledger.petitions:
@@ -122,11 +147,15 @@ async def play(status: StackStatus, signers: int, callers: int, seed: int) -> De
                 advance(1)
             assert played.ledger.sale is not None
             assert played.ledger.meal is not None
+            assert played.ledger.conversation is not None
+            votes = await forum_checks.compare(played.ledger.conversation)
             goods = await market_checks.sale(played.ledger.sale) + await market_checks.meal(played.ledger.meal)
     return DemoReport(
         acts=[_act(act) for act in played.ledger.acts],
         petitions=compared,
         goods=goods,
+        conversation=debated.title,
+        votes=votes,
         seconds=time.monotonic() - start,
     )
 
@@ -152,13 +181,15 @@ def _show(report: DemoReport) -> None:
     console.print()
     console.print(_petitions(report))
     console.print()
-    console.print(_goods(report))
+    console.print(_others("limited goods", report.goods))
+    console.print()
+    console.print(_others(report.conversation, report.votes))
     for petition in report.petitions:
         for text in petition.disagreements:
             console.print(f"[red]{petition.title}[/]: {text}; {petition.answered} stand by the answers")
-    for goods in report.goods:
-        for text in goods.disagreements:
-            console.print(f"[red]{goods.what}[/]: {text}; {goods.answered} by the answers")
+    for compared in (*report.goods, *report.votes):
+        for text in compared.disagreements:
+            console.print(f"[red]{compared.what}[/]: {text}; {compared.answered} by the answers")
     for act in report.acts:
         for reason, count in act.failures.items():
             console.print(f"[red]{act.name}[/]: {count} x {reason}")
@@ -193,13 +224,13 @@ def _petitions(report: DemoReport) -> Table:
     return table
 
 
-def _goods(report: DemoReport) -> Table:
-    table = Table("limited goods", "answers", "aggregator", "counter", "rows", "", box=None, pad_edge=False)
+def _others(title: str, counts: list[CountComparison]) -> Table:
+    table = Table(escape(title), "answers", "aggregator", "counter", "rows", "", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
-    for goods in report.goods:
-        counts = (goods.answered, goods.aggregator, goods.counter, goods.rows)
-        table.add_row(goods.what, *(f"{n:,}" for n in counts), _agrees([goods]))
+    for compared in counts:
+        numbers = (compared.answered, compared.aggregator, compared.counter, compared.rows)
+        table.add_row(compared.what, *(f"{n:,}" for n in numbers), _agrees([compared]))
     return table
 
 
@@ -211,5 +242,5 @@ def _counts(petitions: list[Comparison]) -> list[str]:
     return [f"{sum(getattr(petition, name) for petition in petitions):,}" for name in fields]
 
 
-def _agrees(compared: Sequence[Comparison | GoodsComparison]) -> str:
+def _agrees(compared: Sequence[Comparison | CountComparison]) -> str:
     return "[red]differs[/]" if any(comparison.disagreements for comparison in compared) else "[green]agrees[/]"

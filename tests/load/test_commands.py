@@ -15,8 +15,11 @@ import psycopg
 import pytest
 
 from libs.cli.scenario.checks import Checks
-from libs.cli.scenario.ledger import Petition
+from libs.cli.scenario.forum import Forum
+from libs.cli.scenario.forum_checks import ForumChecks
+from libs.cli.scenario.ledger import Ledger, Petition
 from libs.cli.scenario.play import Play
+from libs.cli.scenario.sources import source
 from libs.devstack import stack as local_stack
 from libs.devstack.postgres import remove_home
 from libs.devstack.settings import SOURCE_ROOT, StackSettings
@@ -65,8 +68,21 @@ def tally() -> Iterator[Tally]:
         shutil.rmtree(folder)
 
 
-def test_the_demo_starts_the_stack_and_every_account_agrees(tally: Tally) -> None:
-    report = tally.answer("demo", "--signers", "400")
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    """As Polis exports it: somebody changed a vote, one opinion was rejected, and one vote is broken."""
+    opinions = [f"{1_500_000_000_000 + n},,{n},{n % 7},0,0,{-1 if n == 4 else 1},Number {n}" for n in range(12)]
+    votes = [f"{1_500_000_100_000 + n},,{n % 12},{n // 12},{n % 3 - 1}" for n in range(30 * 12)]
+    votes += ["1500000200000,,0,0,0", "1500000200001,,0,1,2"]
+    columns = "timestamp,datetime,comment-id,author-id,agrees,disagrees,moderated,comment-body"
+    (tmp_path / "comments.csv").write_text("\n".join([columns, *opinions, ""]))
+    (tmp_path / "votes.csv").write_text("\n".join(["timestamp,datetime,comment-id,voter-id,vote", *votes, ""]))
+    (tmp_path / "summary.csv").write_text('topic,"Benches, or none"\nurl,https://polis.example/benches\n')
+    return tmp_path
+
+
+def test_the_demo_starts_the_stack_and_every_account_agrees(tally: Tally, exported: Path) -> None:
+    report = tally.answer("demo", "--signers", "400", "--polis", str(exported))
     assert report["agreed"] is True
     acts = {act["name"].split(",")[0]: act for act in report["acts"]}
     assert acts["sign"]["duplicates"] > 0
@@ -78,6 +94,18 @@ def test_the_demo_starts_the_stack_and_every_account_agrees(tally: Tally) -> Non
     answered = {goods["what"]: goods["answered"] for goods in report["goods"]}
     assert (answered["coupons claimed"], answered["coupons left"]) == (90, 20)
     assert [answered[f"portions {what}"] for what in ("remaining", "held", "claimed")] == [0, 2, 6]
+    assert report["conversation"] == "Benches, or none"
+    assert (acts["import a conversation"]["sent"], acts["200 people vote"]["accepted"]) == (373, 200 * 8)
+    assert (acts["write opinions"]["accepted"], acts["vote on what is new"]["accepted"]) == (40, 320)
+    assert (acts["change their votes"]["accepted"], acts["take votes back"]["withdrawn"]) == (300, 100)
+    told = {votes["what"]: votes["rows"] for votes in report["votes"]}
+    assert (told["opinions"], told["visible opinions"]) == (12 + 40, 12 + 40 - 1 - 3)
+    assert (told["votes"], told["participants"]) == (360 + 1_600 + 40 + 320 - 100, 230)
+    assert (
+        told["visible votes"]
+        < told["votes"]
+        == sum(told[f"opinion {what}"] for what in ("agrees", "disagrees", "passes"))
+    )
     race = next(petition for petition in report["petitions"] if petition["reversed_recorded"])
     assert (race["answered"], race["crossed_recorded"], race["reversed_recorded"]) == (760, 4, 1)
 
@@ -87,6 +115,7 @@ def test_the_demo_prints_its_tables_without_a_terminal(tally: Tally) -> None:
     assert done.returncode == 0, done.stderr
     assert "every count equals its rows" in done.stdout
     assert "race past 250, 500, 750" in done.stdout
+    assert "visible participants" in done.stdout
 
 
 def test_a_load_of_buyers_sells_what_there_is_and_no_more(tally: Tally) -> None:
@@ -117,6 +146,32 @@ def test_a_load_leaves_every_signature_once(tally: Tally, batch: str) -> None:
     assert report["thresholds_crossed"] == [100, 1_000]
     assert report["failures"] == {}
     assert report["deadlocks"] == 0
+
+
+async def test_a_vote_and_a_count_that_somebody_changed_are_noticed(tally: Tally, exported: Path) -> None:
+    tally.answer("up")
+    services = stack_status(tally.settings).services
+    async with (
+        grpc.aio.insecure_channel(services["voting"].address) as voting_channel,
+        grpc.aio.insecure_channel(services["aggregator"].address) as aggregator_channel,
+    ):
+        ledger = Ledger()
+        await Forum(voting_channel, ledger, seed=7).take_over(source(exported, seed=7), lambda _: None)
+        there, checks = ledger.conversation, ForumChecks(voting_channel, aggregator_channel)
+        assert there is not None
+        assert not any(compared.disagreements for compared in await checks.compare(there))
+        changes = (
+            f"UPDATE voting.votes SET vote = -vote WHERE conversation_id = '{there.conversation_id}'",
+            f"UPDATE voting.opinions SET agree_count = 31 - agree_count WHERE conversation_id = '{there.conversation_id}'",
+        )
+        for change in changes:
+            tally.sql(change)
+        differing = {compared.what: compared.disagreements for compared in await checks.compare(there)}
+        assert differing["votes"] == ["not the same people voted, or not the same"]
+        assert "the counter differs for 12 opinions" in differing["opinion agrees"]
+        for change in changes:
+            tally.sql(change)
+        assert not any(compared.disagreements for compared in await checks.compare(there))
 
 
 async def test_a_count_that_somebody_changed_is_noticed(tally: Tally) -> None:

@@ -1,4 +1,4 @@
-"""A petition by every account of it."""
+"""Petitions and other counts by every account of them."""
 
 from typing import Self
 
@@ -29,8 +29,8 @@ class Comparison(BaseModel):
     disagreements: list[str]
 
 
-class GoodsComparison(BaseModel):
-    """How many of something limited there are, by every account; the same as of a petition."""
+class CountComparison(BaseModel):
+    """A count of limited goods, or of a conversation, by every account; the same as of a petition."""
 
     what: str
     answered: int

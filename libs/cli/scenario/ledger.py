@@ -87,6 +87,31 @@ class Meal(Told):
     refused: list[str] = field(default_factory=list)
 
 
+# Votes by opinion and user.
+Standing = dict[str, dict[str, int]]
+
+
+@dataclass(slots=True)
+class Conversation(Told):
+    """A conversation as its voters know it. What was imported goes by the id it had elsewhere, all else by its UUID.
+
+    Args:
+        votes: those that stand.
+        hidden: opinions that are not visible.
+        ids, names: the opinions' UUIDs, and back.
+    """
+
+    conversation_id: str
+    title: str
+    votes: Standing = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+    ids: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+    def known_as(self, name: str, opinion_id: str) -> None:
+        self.ids[name], self.names[opinion_id] = opinion_id, name
+
+
 @dataclass(slots=True)
 class Ledger:
     """Everything."""
@@ -94,4 +119,5 @@ class Ledger:
     petitions: list[Petition] = field(default_factory=list)
     sale: Sale | None = None
     meal: Meal | None = None
+    conversation: Conversation | None = None
     acts: list[Act] = field(default_factory=list)

@@ -15,7 +15,7 @@ from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.common.v1 import count_pb2
 
 from libs.cli.scenario.acting import DEADLINE
-from libs.cli.scenario.comparison import GoodsComparison
+from libs.cli.scenario.comparison import CountComparison
 from libs.cli.scenario.ledger import Meal, Sale
 
 _PENDING = frozenset({resources.EXCHANGE_STATUS_PENDING})
@@ -30,10 +30,10 @@ class MarketChecks:
         self._exchanges: Any = ExchangeServiceStub(claims)
         self._aggregator: Any = AggregatorServiceStub(aggregator)
 
-    async def sale(self, sale: Sale) -> list[GoodsComparison]:
+    async def sale(self, sale: Sale) -> list[CountComparison]:
         coupon = (await self._coupons.GetCoupon(coupons.GetCouponRequest(name=sale.name), timeout=DEADLINE)).coupon
         rows = {claim.user_id: claim.ordinal async for claim in self._claims(sale)}
-        claimed = GoodsComparison(
+        claimed = CountComparison(
             what="coupons claimed",
             answered=len(sale.claims),
             aggregator=await self._served("claims.coupon_claims", sale.name, sale.token),
@@ -42,7 +42,7 @@ class MarketChecks:
         )
         if rows != sale.claims:
             claimed.disagreements.append("not the same people have claims, or not in the order they were answered")
-        left = GoodsComparison(
+        left = CountComparison(
             what="coupons left",
             answered=sale.remaining,
             aggregator=await self._served("claims.coupon_remaining", sale.name, sale.token),
@@ -51,7 +51,7 @@ class MarketChecks:
         )
         return [claimed.judged(), left.judged()]
 
-    async def meal(self, meal: Meal) -> list[GoodsComparison]:
+    async def meal(self, meal: Meal) -> list[CountComparison]:
         request = exchanges.GetFoodPostRequest(food_post_id=meal.food_post_id)
         post = (await self._exchanges.GetFoodPost(request, timeout=DEADLINE)).food_post
         listing = exchanges.ListExchangesRequest(food_post_id=meal.food_post_id, page_size=1_000)
@@ -60,7 +60,7 @@ class MarketChecks:
             rows[exchange.status] += exchange.portions
         held, claimed = (sum(rows[status] for status in statuses) for statuses in (_PENDING, _CLAIMED))
         return [
-            GoodsComparison(
+            CountComparison(
                 what=f"portions {name}",
                 answered=answered,
                 aggregator=await self._served(f"claims.portions_{name}", meal.food_post_id, meal.token),
