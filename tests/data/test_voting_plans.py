@@ -7,6 +7,8 @@ import asyncpg
 import psycopg
 import pytest
 
+from libs.data.catalog import OPINION_AGREES, OPINION_DISAGREES, OPINION_PASSES
+from libs.data.counters import rows_update_sql
 from services.voting import store_listings, store_reads
 from services.voting.store_listings import LISTINGS, MODERATED_NEWEST, Listing, Order
 from tests.data.large_conversation import (
@@ -138,6 +140,21 @@ async def test_a_conversation_and_an_opinion_are_read_by_key(large_database_url:
     plan = await explained(large_database_url, store_reads.GET_OPINION, CONVERSATION, opinion_id, generic=generic)
     plan.uses("opinions_pkey", STATISTICS)
     assert plan.rows_read == 2
+
+
+@each_way
+async def test_counters_of_opinions_are_moved_and_read_by_key(large_database_url: str, generic: bool) -> None:
+    """G2: a batch of votes touches what it votes on, however large the conversation is."""
+    some = "SELECT array_agg(md5('opinion ' || 50 * n)::uuid) FROM generate_series(1, 80) n"
+    (ids,) = await last_row(large_database_url, some)
+    conversations, ones = [CONVERSATION] * len(ids), [1] * len(ids)
+    move = rows_update_sql((OPINION_AGREES, OPINION_DISAGREES, OPINION_PASSES))
+    for plan in (
+        await explained(large_database_url, move, conversations, ids, ones, ones, ones, generic=generic),
+        await explained(large_database_url, OPINION_AGREES.values_sql, conversations, ids, generic=generic),
+    ):
+        plan.uses("opinions_pkey")
+        assert plan.rows_read == len(ids)
 
 
 @each_way
