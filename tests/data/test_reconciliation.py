@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from libs.data.catalog import VOTING_COUNTERS
 from libs.data.database import Database
 from libs.data.reconciliation import reconcile
 from libs.data.verification import DISCREPANCIES
+from tests.data.databases import opened
 from tests.data.opinions import (
     ONE,
     THREE,
@@ -41,6 +43,13 @@ WHERE conversation_id = $1 AND user_id = $2
 
 
 @pytest.fixture
+async def service(database_url: str) -> AsyncIterator[Database]:
+    """The database with the rights of the service that reconciles."""
+    async with opened(database_url, database_role="tally_voting") as database:
+        yield database
+
+
+@pytest.fixture
 async def opinions(database: Database, db: Connection) -> dict[UUID, list[UUID]]:
     return await three_conversations(database, db)
 
@@ -52,7 +61,11 @@ async def audited(db: Connection) -> set[Row]:
 
 
 async def test_drift_of_every_kind_is_repaired_audited_told_and_then_gone(
-    database: Database, db: Connection, opinions: dict[UUID, list[UUID]], monkeypatch: pytest.MonkeyPatch
+    database: Database,
+    service: Database,
+    db: Connection,
+    opinions: dict[UUID, list[UUID]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """V10, G2."""
     first, _ = opinions[ONE]
@@ -84,7 +97,7 @@ async def test_drift_of_every_kind_is_repaired_audited_told_and_then_gone(
     monkeypatch.setattr(DISCREPANCIES, "add", lambda n, of: counted.append((n, of["counter"], of["severity"])))
 
     with capture_logs() as logs:
-        assert rows(await reconcile(database, VOTING_COUNTERS, [ONE, TWO])) == expected
+        assert rows(await reconcile(service, VOTING_COUNTERS, [ONE, TWO])) == expected
 
     assert await audited(db) == expected
     assert await differing(database, ONE, TWO, THREE) == {("voting.votes", str(THREE), 11, 6)}, "what nobody asked for"
@@ -108,23 +121,23 @@ async def test_drift_of_every_kind_is_repaired_audited_told_and_then_gone(
     assert "voting.participant_votes" not in values
 
     before = await everything(db)
-    assert await reconcile(database, VOTING_COUNTERS, [ONE, TWO]) == []
+    assert await reconcile(service, VOTING_COUNTERS, [ONE, TWO]) == []
     assert await everything(db) == before
 
 
 async def test_where_nothing_is_wrong_nothing_is_locked_or_written(
-    database: Database, db: Connection, opinions: dict[UUID, list[UUID]]
+    service: Database, db: Connection, opinions: dict[UUID, list[UUID]]
 ) -> None:
     before = await everything(db)
     async with db.transaction():
         await db.execute("LOCK voting.conversations, voting.opinions, voting.participants IN EXCLUSIVE MODE")
-        assert await reconcile(database, VOTING_COUNTERS, [*opinions, uuid4()]) == []
-    assert await reconcile(database, VOTING_COUNTERS, []) == []
+        assert await reconcile(service, VOTING_COUNTERS, [*opinions, uuid4()]) == []
+    assert await reconcile(service, VOTING_COUNTERS, []) == []
     assert await everything(db) == before
 
 
 async def test_while_people_vote_exactly_the_drift_is_found(
-    database: Database, db: Connection, opinions: dict[UUID, list[UUID]]
+    database: Database, service: Database, db: Connection, opinions: dict[UUID, list[UUID]]
 ) -> None:
     """V10, G2: no vote is taken for drift, and no repair undoes a vote."""
     voting = asyncio.Event()
@@ -142,7 +155,7 @@ async def test_while_people_vote_exactly_the_drift_is_found(
         await db.execute(VOTE_COUNT, [ONE, TWO])
         await db.execute(OF_OPINIONS, ONE, first)
         await db.execute(OF_PEOPLE, TWO, USERS[0])
-        drifts = await reconcile(database, VOTING_COUNTERS, list(opinions))
+        drifts = await reconcile(service, VOTING_COUNTERS, list(opinions))
         off = {(d.counter.name, d.key, d.found.counter - d.found.counted, d.repaired) for d in drifts}
         assert off == {
             ("voting.votes", (ONE,), 5, True),
@@ -161,13 +174,13 @@ async def test_while_people_vote_exactly_the_drift_is_found(
 
 
 async def test_drift_that_has_gone_by_the_time_of_the_lock_is_left_alone(
-    database: Database, db: Connection, opinions: dict[UUID, list[UUID]]
+    database: Database, service: Database, db: Connection, opinions: dict[UUID, list[UUID]]
 ) -> None:
     await db.execute(VOTE_COUNT, [ONE])
     held = db.transaction()
     await held.start()
     await db.execute("UPDATE voting.conversations SET vote_count = 6 WHERE conversation_id = $1", ONE)
-    looking = asyncio.create_task(reconcile(database, VOTING_COUNTERS, [ONE]))
+    looking = asyncio.create_task(reconcile(service, VOTING_COUNTERS, [ONE]))
     await waiting_for_locks(database, 1)
     await held.commit()
     before = await everything(db)
