@@ -26,6 +26,7 @@ from tests.load.stage import Stage, stage
 
 MODULES = {
     "bare": ["tests.load.contenders", "bare"],
+    "refusing": ["tests.load.contenders", "refusing"],
     "chain": ["tests.load.contenders", "chain"],
     "textbook": ["tests.load.contenders", "textbook"],
     "tuned": ["tests.load.contenders", "tuned"],

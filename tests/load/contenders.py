@@ -1,4 +1,4 @@
-"""The servers Tally is measured against: `python -m tests.load.contenders bare|chain|textbook|tuned`.
+"""The servers Tally is measured against: `python -m tests.load.contenders bare|refusing|chain|textbook|tuned`.
 
 All of them answer the same messages. They print the address they listen on and serve until they are terminated.
 """
@@ -62,6 +62,16 @@ class EmptyCoupons(CouponServiceServicer):
     """The same for coupons."""
 
     async def ClaimCoupon(self, request: Any, context: Any) -> coupon_service_pb2.ClaimCouponResponse:
+        return coupon_service_pb2.ClaimCouponResponse()
+
+
+class RefusingCoupons(CouponServiceServicer):
+    """Refuses, with a status that was made before: what a refusal costs gRPC itself, in the server and in the caller."""
+
+    async def ClaimCoupon(self, request: Any, context: Any) -> coupon_service_pb2.ClaimCouponResponse:
+        context.set_code(OUT_OF_STOCK.code)
+        context.set_details(OUT_OF_STOCK.details)
+        context.set_trailing_metadata(OUT_OF_STOCK.trailing_metadata)
         return coupon_service_pb2.ClaimCouponResponse()
 
 
@@ -216,6 +226,8 @@ def main() -> None:
     match sys.argv[1]:
         case "bare":
             uvloop.run(serve_bare(EmptyPetitions(), EmptyCounters(), EmptyCoupons(), EmptyVotes()))  # type: ignore[abstract]
+        case "refusing":
+            uvloop.run(serve_bare(RefusingCoupons()))  # type: ignore[abstract]
         case "chain":
             run("chain", ServerSettings(), compose_chain)
         case "textbook":

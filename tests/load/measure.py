@@ -71,7 +71,9 @@ class Bench:
             seconds=0.0 if row.calls else self._seconds,
             calls=row.calls,
             prepared=row.calls or int(_PREPARED.get(row.method, 0) * self._seconds),
-            refusals=[_SOLD_OUT] if row.data in ("few", "textbook-few", "sold-out") else [],
+            refusals=[_SOLD_OUT]
+            if row.data in ("few", "textbook-few", "sold-out") or row.contender == "refusing"
+            else [],
         )
         before = self._stored(row, resources)[0]
         calls = 1 if row.data == "import" else max(_WARM_CALLS * order.callers, len(resources) // row.batch)
@@ -186,7 +188,7 @@ class Bench:
         writes = row.method in _WRITES or row.voters
         if failures:
             self._results.problems.append(f"{row.name}: {dict(failures)}")
-        elif writes and row.contender not in ("bare", "chain") and set(stored) != {acknowledged}:
+        elif writes and row.contender not in ("bare", "refusing", "chain") and set(stored) != {acknowledged}:
             self._results.problems.append(f"{row.name}: stored {stored}, acknowledged {acknowledged}")
         elif writes and row.contender == "voting":
             differing = self._stage.votes.differing(conversation_of(resources[0]))

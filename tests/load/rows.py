@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from libs.cli.callers.orders import Method
 
-Contender = Literal["bare", "chain", "textbook", "tuned", "petition", "claims", "voting", "aggregator"]
+Contender = Literal["bare", "refusing", "chain", "textbook", "tuned", "petition", "claims", "voting", "aggregator"]
 Data = Literal[
     "none",
     "hot",
@@ -104,6 +104,7 @@ CLAIMS = (
     Row("textbook-claim", "textbook transaction, hot coupon", "textbook", "ClaimCoupon", "textbook-coupon"),
     Row("claim", "ClaimCoupon, one coupon", "claims", "ClaimCoupon", "coupon"),
     Row("claim-batch", "BatchClaimCoupon of 500, one coupon", "claims", "BatchClaimCoupon", "coupon", 4, 500),
+    Row("bare-refusal", "bare server, refuses ClaimCoupon", "refusing", "ClaimCoupon", "none"),
     Row("sold-out", "ClaimCoupon, sold out", "claims", "ClaimCoupon", "sold-out"),
     Row("textbook-burst", "textbook, 500 at once for 50", "textbook", "ClaimCoupon", "textbook-few", BURST, 1, BURST),
     Row("burst", "ClaimCoupon, 500 at once for 50", "claims", "ClaimCoupon", "few", BURST, 1, BURST),
@@ -147,6 +148,8 @@ BARS = (
     Bar("claim", "calls", "bare-claim", at_least=0.60),
     Bar("claim", "calls", "textbook-claim", at_least=3.5),
     Bar("sold-out", "calls", "bare-claim", at_least=0.80),
+    # What gRPC and the caller make of any refusal is not Tally's to save.
+    Bar("sold-out", "calls", "bare-refusal", at_least=0.85, aim=True),
     # Half the time is twice the calls a second.
     Bar("burst", "calls", "textbook-burst", at_least=2.0),
     Bar("discovery", "p99", None, at_most=0.050),
