@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from uuid import UUID, uuid4
 
 from tally.voting.v1 import voting_pb2 as resources
@@ -132,6 +133,8 @@ async def test_what_is_due_waits_for_a_lock_or_moderator_and_goes_with_its_opini
         before = await everything(db)
         assert await author_votes.round(grace=0) == 0
         assert await everything(db) == before
+        # Nor are they in the way of those that can be cast.
+        assert await database.read(partial(store.author_votes_due, older_than=0, limit=10)) == []
         due = {str(row[0]) for row in await db.fetch("SELECT opinion_id FROM voting.author_votes_due")}
         assert due == {in_locked.opinion_id, moved.opinion_id, hidden.opinion_id}
         await voting.unlock(locked)

@@ -55,9 +55,10 @@ async def test_repeating_an_opinion_answers_the_first_answer_g5(voting: Conversa
     request = an_opinion((await voting.create()).conversation_id)
     first = await voting.stub.CreateOpinion(request)
     await voting.voted_by(first.opinion, 2, DISAGREE)
-    await voting.moderate(first.opinion, messages.MODERATION_ACTION_HIDE)
-    for locked in (False, True):
-        if locked:
+    for happened in ("votes", "hidden", "locked"):
+        if happened == "hidden":
+            await voting.moderate(first.opinion, messages.MODERATION_ACTION_HIDE)
+        if happened == "locked":
             await voting.lock(request.conversation_id)
         before = await everything(db)
         again = await voting.stub.CreateOpinion(request)
