@@ -1,6 +1,6 @@
 """Bad values of fields and what a service must say to them, for the tests of every service."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any, Protocol
 
 from google.protobuf.message import Message
@@ -55,11 +55,20 @@ def call(service: Service, rpc: str, request: Message) -> Awaitable[Any]:
     return answer
 
 
-async def is_refused_naming(service: Service, db: Connection, rpc: str, request: Any, *fields: str) -> None:
+async def is_refused_naming(service: Service, db: Connection, rpc: str, request: Message, *fields: str) -> None:
     """Fails unless the call is refused for exactly these fields, with nothing stored."""
+    await are_refused_naming(service, db, rpc, [request], *fields)
+
+
+async def are_refused_naming(
+    service: Service, db: Connection, rpc: str, requests: Sequence[Message], *fields: str
+) -> None:
+    """Fails unless each call is refused for exactly these fields, with nothing stored by any of them."""
+    assert requests
     before = await everything(db)
-    answer = await refused(call(service, rpc.partition(" ")[0], request))
-    assert (*answer.said, answer.fields) == ("INVALID_ARGUMENT", "INVALID_FIELDS", list(fields))
+    for request in requests:
+        answer = await refused(call(service, rpc.partition(" ")[0], request))
+        assert (*answer.said, answer.fields) == ("INVALID_ARGUMENT", "INVALID_FIELDS", list(fields)), request
     assert await everything(db) == before
 
 

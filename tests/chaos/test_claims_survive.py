@@ -113,6 +113,7 @@ def test_a_database_that_stands_still_sells_nothing_twice(scene: Scene[ClaimsAtt
     assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
 
 
+@pytest.mark.heavy
 def test_a_coupon_locked_from_outside_for_too_long_is_answered_and_nothing_of_it_is_stored(
     scene: Scene[ClaimsAttempt],
 ) -> None:

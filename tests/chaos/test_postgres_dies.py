@@ -22,6 +22,7 @@ def test_a_killed_postmaster_loses_no_acknowledged_signature(scene: Scene[Attemp
     assert scene.service.running
 
 
+@pytest.mark.heavy
 def test_a_killed_backend_loses_no_acknowledged_signature(scene: Scene[Attempt]) -> None:
     """G1, G2, G5: Postgres takes it for a crash, drops everybody and recovers, saying so to whoever connects meanwhile."""
     with scene.load() as callers:

@@ -83,7 +83,7 @@ class Voters:
     async def conversation(self) -> str:
         conversation = resources.Conversation(title="Cars on Main Street?", creator_id=new_id())
         request = messages.CreateConversationRequest(conversation=conversation, request_id=new_id())
-        return (await self.stubs[0].CreateConversation(request)).conversation.conversation_id
+        return (await self.stubs[0].CreateConversation(request, wait_for_ready=True)).conversation.conversation_id
 
     async def opinions(self, conversation_id: str, number: int) -> list[str]:
         """Each with its author's vote."""

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from tests.bad_fields import BLANK, CONTROL, LINE_BREAKS, NOT_A_UUID, call, is_refused_naming, with_field
+from tests.bad_fields import (
+    BLANK,
+    CONTROL,
+    LINE_BREAKS,
+    NOT_A_UUID,
+    are_refused_naming,
+    call,
+    is_refused_naming,
+    with_field,
+)
 from tests.servers import refusal, refused
 from tests.services.claims.coupon_calls import READS, WRITES, a_world
 from tests.services.claims.coupons import MOST, Coupons, a_claim
@@ -56,8 +65,8 @@ BAD_NAMES = (
 async def test_what_is_no_uuid_is_named(coupons: Coupons, db: Connection, rpc: str, field: str) -> None:
     """G9."""
     world = await a_world(coupons)
-    for text in NOT_A_UUID.values():
-        await is_refused_naming(coupons, db, rpc, with_field(ALL[rpc](world), field, text), field)
+    requests = [with_field(ALL[rpc](world), field, text) for text in NOT_A_UUID.values()]
+    await are_refused_naming(coupons, db, rpc, requests, field)
 
 
 @each_uuid
@@ -70,16 +79,16 @@ async def test_a_uuid_in_upper_case_is_taken(coupons: Coupons, rpc: str, field: 
 async def test_what_is_no_name_is_named(coupons: Coupons, db: Connection, rpc: str, field: str) -> None:
     """G9: not stored, and not looked for either."""
     world = await a_world(coupons)
-    for name in BAD_NAMES.values():
-        await is_refused_naming(coupons, db, rpc, with_field(ALL[rpc](world), field, name), field)
+    requests = [with_field(ALL[rpc](world), field, name) for name in BAD_NAMES.values()]
+    await are_refused_naming(coupons, db, rpc, requests, field)
 
 
 @pytest.mark.parametrize("rpc", AMOUNT_FIELDS)
 async def test_amounts_begin_at_1(coupons: Coupons, db: Connection, rpc: str) -> None:
     """G9."""
     world = await a_world(coupons)
-    for amount in (0, -1, -MOST, -MOST - 1):
-        await is_refused_naming(coupons, db, rpc, with_field(ALL[rpc](world), "amount", amount), "amount")
+    requests = [with_field(ALL[rpc](world), "amount", amount) for amount in (0, -1, -MOST, -MOST - 1)]
+    await are_refused_naming(coupons, db, rpc, requests, "amount")
     await call(coupons, rpc, with_field(ALL[rpc](world), "amount", 1))
 
 
@@ -87,8 +96,8 @@ async def test_amounts_begin_at_1(coupons: Coupons, db: Connection, rpc: str) ->
 async def test_page_sizes_go_from_0_to_1000(coupons: Coupons, db: Connection, rpc: str) -> None:
     """G9."""
     world = await a_world(coupons)
-    for size in (-1, -(2**31), 1001, 2**31 - 1):
-        await is_refused_naming(coupons, db, rpc, with_field(READS[rpc](world), "page_size", size), "page_size")
+    requests = [with_field(READS[rpc](world), "page_size", size) for size in (-1, -(2**31), 1001, 2**31 - 1)]
+    await are_refused_naming(coupons, db, rpc, requests, "page_size")
     for size in (0, 1, 1000):
         await call(coupons, rpc, with_field(READS[rpc](world), "page_size", size))
 

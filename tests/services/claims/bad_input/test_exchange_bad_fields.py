@@ -7,7 +7,16 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from tally.claims.v1 import exchange_service_pb2 as messages
 
-from tests.bad_fields import BLANK, CONTROL, LINE_BREAKS, NOT_A_UUID, call, is_refused_naming, with_field
+from tests.bad_fields import (
+    BLANK,
+    CONTROL,
+    LINE_BREAKS,
+    NOT_A_UUID,
+    are_refused_naming,
+    call,
+    is_refused_naming,
+    with_field,
+)
 from tests.servers import refused
 from tests.services.claims.food import Food, a_creation, food_adds_up, in_hours
 from tests.services.claims.food_calls import READS, WRITES, World, a_world
@@ -126,8 +135,8 @@ async def a_request(food: Food, rpc: str, world: World) -> Any:
 async def test_what_is_no_uuid_is_named(food: Food, db: Connection, rpc: str, field: str) -> None:
     """G9."""
     world = await a_world(food)
-    for text in NOT_A_UUID.values():
-        await is_refused_naming(food, db, rpc, with_field(ALL[rpc](world), field, text), field)
+    requests = [with_field(ALL[rpc](world), field, text) for text in NOT_A_UUID.values()]
+    await are_refused_naming(food, db, rpc, requests, field)
 
 
 @pytest.mark.parametrize(("rpc", "field"), pairs(UUID_FIELDS | OPTIONAL_UUID_FIELDS))
@@ -155,8 +164,8 @@ async def test_a_bad_text_is_named_and_one_at_the_bound_is_taken(
 ) -> None:
     """G9."""
     world = await a_world(food)
-    for value in bad.values():
-        await is_refused_naming(food, db, rpc, with_field(ALL[rpc](world), field, value), field)
+    requests = [with_field(ALL[rpc](world), field, value) for value in bad.values()]
+    await are_refused_naming(food, db, rpc, requests, field)
     for value in good.values():
         answer = await call(food, rpc, with_field(await a_request(food, rpc, world), field, value))
         if rpc == "CreateFoodPost" and value:
@@ -175,8 +184,8 @@ async def test_a_bad_number_is_named_and_one_at_the_bound_is_taken(
 ) -> None:
     """G9: portions of a claim go up to what there is, here one after the other."""
     world = await a_world(food)
-    for value in bad:
-        await is_refused_naming(food, db, rpc, with_field(ALL[rpc](world), field, value), field)
+    requests = [with_field(ALL[rpc](world), field, value) for value in bad]
+    await are_refused_naming(food, db, rpc, requests, field)
     for value in good:
         if rpc == "ClaimFood":
             world = await a_world(food)

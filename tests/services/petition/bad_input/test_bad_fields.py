@@ -8,7 +8,16 @@ from google.protobuf.duration_pb2 import Duration
 from tally.common.v1 import count_pb2
 from tally.petition.v1 import petition_service_pb2 as messages
 
-from tests.bad_fields import BLANK, CONTROL, LINE_BREAKS, NOT_A_UUID, call, is_refused_naming, with_field
+from tests.bad_fields import (
+    BLANK,
+    CONTROL,
+    LINE_BREAKS,
+    NOT_A_UUID,
+    are_refused_naming,
+    call,
+    is_refused_naming,
+    with_field,
+)
 from tests.servers import refused
 from tests.services.petition.calls import READS, WRITES, a_world, an_invalidation_by_time
 from tests.services.petition.people import Petitions, a_petition, new_uuid
@@ -88,8 +97,8 @@ TEXTS: list[tuple[str, str, dict[str, str], dict[str, str]]] = [
 async def test_what_is_no_uuid_is_named(petitions: Petitions, db: Connection, rpc: str, field: str) -> None:
     """G9."""
     world = await a_world(petitions)
-    for text in NOT_A_UUID.values():
-        await is_refused_naming(petitions, db, rpc, with_field(ALL[rpc](world), field, text), field)
+    requests = [with_field(ALL[rpc](world), field, text) for text in NOT_A_UUID.values()]
+    await are_refused_naming(petitions, db, rpc, requests, field)
 
 
 @pytest.mark.parametrize(("rpc", "field"), [(rpc, field) for rpc, fields in UUID_FIELDS.items() for field in fields])
@@ -105,8 +114,8 @@ async def test_a_bad_text_is_named_and_one_at_the_bound_is_taken(
 ) -> None:
     """G9."""
     world = await a_world(petitions)
-    for value in bad.values():
-        await is_refused_naming(petitions, db, rpc, with_field(ALL[rpc](world), field, value), field)
+    requests = [with_field(ALL[rpc](world), field, value) for value in bad.values()]
+    await are_refused_naming(petitions, db, rpc, requests, field)
     for value in good.values():
         request = with_field(ALL[rpc](world), field, value)
         if hasattr(request, "user_id"):
@@ -148,8 +157,8 @@ async def test_a_creation_without_a_petition_is_refused(petitions: Petitions, db
 async def test_page_sizes_go_from_0_to_1000(petitions: Petitions, db: Connection, rpc: str) -> None:
     """G9."""
     world = await a_world(petitions)
-    for size in (-1, -(2**31), 1001, 2**31 - 1):
-        await is_refused_naming(petitions, db, rpc, with_field(READS[rpc](world), "page_size", size), "page_size")
+    requests = [with_field(READS[rpc](world), "page_size", size) for size in (-1, -(2**31), 1001, 2**31 - 1)]
+    await are_refused_naming(petitions, db, rpc, requests, "page_size")
     for size in (0, 1, 1000):
         await call(petitions, rpc, with_field(READS[rpc](world), "page_size", size))
 

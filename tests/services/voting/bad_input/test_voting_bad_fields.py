@@ -1,17 +1,16 @@
 """Each bad field of each RPC is named and nothing is stored; the good values next to the bad ones are taken (G9)."""
 
 import functools
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from tally.voting.v1 import voting_service_pb2 as messages
 
-from tests.bad_fields import BLANK, CONTROL, LINE_BREAKS, NOT_A_UUID, call, with_field
+from tests.bad_fields import BLANK, CONTROL, LINE_BREAKS, NOT_A_UUID, are_refused_naming, call, with_field
 from tests.servers import refused
 from tests.services.voting.calls import READS, WRITES, World, a_world
 from tests.services.voting.conversations import Conversations, new_uuid
-from tests.stored import Connection, everything
+from tests.stored import Connection
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -87,17 +86,6 @@ NUMBERS: list[tuple[str, str, list[int], list[int]]] = [
     ("CastVote", "vote", [0, -1, 4, LAST_INT32], [1, 2, 3]),
     ("ModerateOpinion", "action", [0, -1, 5, LAST_INT32], [1, 2, 3, 4]),
 ]
-
-
-async def are_refused_naming(
-    voting: Conversations, db: Connection, rpc: str, requests: Iterable[Any], *fields: str
-) -> None:
-    """Fails unless each is refused for exactly these fields, with nothing stored by any."""
-    before = await everything(db)
-    for request in requests:
-        answer = await refused(call(voting, rpc, request))
-        assert (*answer.said, answer.fields) == ("INVALID_ARGUMENT", "INVALID_FIELDS", list(fields)), request
-    assert await everything(db) == before
 
 
 @pytest.mark.parametrize("rpc", UUID_FIELDS)
