@@ -113,6 +113,25 @@ class Database:
         except Exception as error:
             raise _logged(error) from error
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        """One moment of the primary, for as long as the context is open: what is read a page at a time fits together.
+
+        It holds one of the connections for reading. A reader that asks for nothing for as long as the settings'
+        `idle_in_transaction_timeout` loses it.
+
+        Raises:
+            DatabaseUnavailable, DeadlineExceeded: could not be read.
+        """
+        try:
+            async with (
+                pools.acquire(self._readers, self._settings, at_most=_time_left()) as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                yield Snapshot(connection)
+        except Exception as error:
+            raise _logged(error) from error
+
     async def ping(self) -> None:
         """Raises unless the primary answers within two seconds."""
         try:

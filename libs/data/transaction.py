@@ -5,7 +5,7 @@ is no other way to commit, so nothing can forget any of the three. What else can
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -63,6 +63,12 @@ class Snapshot:
 
     async def fetchval(self, sql: str, *arguments: object) -> Any:
         return await self._connection.fetchval(sql, *arguments)
+
+    async def pages(self, sql: str, *arguments: object, size: int) -> AsyncIterator[list[Record]]:
+        """What a statement answers, `size` rows at a time; only those are in memory. Within `Database.snapshot`."""
+        cursor = await self._connection.cursor(sql, *arguments)
+        while rows := await cursor.fetch(size):
+            yield rows
 
 
 class Transaction(Snapshot):

@@ -173,10 +173,13 @@ def _of_int32(rules: validate_pb2.Int32Rules) -> _Test:
 
 
 def _of_enum(field: FieldDescriptor, rules: validate_pb2.EnumRules) -> _Test:
-    _only(rules, {"defined_only"})
+    _only(rules, {"defined_only", "not_in"})
     assert field.enum_type is not None
-    defined = frozenset(field.enum_type.values_by_number) if rules.defined_only else None
-    return lambda value: defined is None or value in defined
+    refused = frozenset(rules.not_in)
+    if not rules.defined_only:
+        return lambda value: value not in refused
+    defined = frozenset(field.enum_type.values_by_number) - refused
+    return lambda value: value in defined
 
 
 def _only(rules: Message, known: set[str]) -> None:
