@@ -8,7 +8,7 @@ from google.rpc import error_details_pb2, status_pb2
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
-def reason(error: grpc.aio.AioRpcError) -> str:
+def reason(error: grpc.aio.AioRpcError | grpc.Call) -> str:
     """Code and reason of a call that failed, such as `ALREADY_EXISTS ALREADY_SIGNED`."""
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin" and isinstance(value, bytes):

@@ -49,7 +49,7 @@ def votes(*each: transfer.TransferredVote) -> Piece:
 
 
 async def import_all(voting: Conversations, pieces: Iterable[Piece]) -> messages.ImportConversationResponse:
-    return await voting.stub.ImportConversation(pieces)
+    return await voting.stub.ImportConversation(iter(pieces))
 
 
 async def export_all(voting: Conversations, conversation_id: str) -> list[messages.ExportConversationResponse]:
