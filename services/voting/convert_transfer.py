@@ -65,8 +65,8 @@ class VoteItems:
         """
         opinion, participant = message.opinion_external_id, message.participant_external_id
         choice, vote_time = CHOICES.get(message.vote), _time(message.vote_time)
-        known = opinion in self._good and participant in self._good and choice is not None
-        if not known or vote_time is None or vote_time == EPOCH:  # as it reads where there is none
+        known = opinion in self._good and participant in self._good
+        if not known or choice is None or vote_time is None or vote_time == EPOCH:  # as it reads where there is none
             bad = violations(message)
             if vote_time is None:
                 bad.append(_not_a_time("vote_time"))

@@ -20,9 +20,11 @@ async def read_header(snapshot: Snapshot, conversation_id: UUID) -> Header:
 
 
 OPINIONS = """
-SELECT coalesce(o.external_id, o.opinion_id::text), coalesce(a.external_id, o.author_id::text), o.body, o.state, o.created_time
+SELECT coalesce(o.external_id, o.opinion_id::text),
+       coalesce((SELECT a.external_id FROM voting.participants a
+                 WHERE a.conversation_id = o.conversation_id AND a.user_id = o.author_id), o.author_id::text),
+       o.body, o.state, o.created_time
 FROM voting.opinions o
-LEFT JOIN voting.participants a ON a.conversation_id = o.conversation_id AND a.user_id = o.author_id
 WHERE o.conversation_id = $1 AND o.state <> 'deleted'
 ORDER BY o.created_time, o.opinion_id
 """
@@ -33,11 +35,14 @@ def opinions(snapshot: Snapshot, conversation_id: UUID, size: int) -> AsyncItera
     return snapshot.pages(OPINIONS, conversation_id, size=size)
 
 
+# By subqueries: what a plan joins it may also join the other way round, with all that is in the conversation.
 VOTES = """
-SELECT coalesce(o.external_id, o.opinion_id::text), coalesce(p.external_id, v.user_id::text), v.vote, v.vote_time
+SELECT coalesce((SELECT o.external_id FROM voting.opinions o
+                 WHERE o.conversation_id = v.conversation_id AND o.opinion_id = v.opinion_id), v.opinion_id::text),
+       coalesce((SELECT p.external_id FROM voting.participants p
+                 WHERE p.conversation_id = v.conversation_id AND p.user_id = v.user_id), v.user_id::text),
+       v.vote, v.vote_time
 FROM voting.votes v
-JOIN voting.opinions o ON o.conversation_id = v.conversation_id AND o.opinion_id = v.opinion_id
-JOIN voting.participants p ON p.conversation_id = v.conversation_id AND p.user_id = v.user_id
 WHERE v.conversation_id = $1
 ORDER BY v.user_id, v.opinion_id
 """

@@ -234,6 +234,6 @@ def replace_votes(tx: Transaction, conversation_id: UUID, votes: Sequence[tuple[
 
 
 def _keys(conversation_id: UUID, ballots: Sequence[Ballot]) -> list[list[UUID]]:
-    """Keys of votes. The conversation's is told for each: told once, it could be where a plan begins, with all that is in it."""
+    """Keys of votes. The conversation's is told for each: told once, a plan could begin with all that is in it."""
     people, polls = [person.user_id for person, _ in ballots], [poll.opinion_id for _, poll in ballots]
     return [[conversation_id] * len(ballots), people, polls]
