@@ -77,12 +77,21 @@ CREATE INDEX moderation_by_action ON voting.moderation (conversation_id, moderat
 # they are touches no index. Polis' priority of an opinion, whose extremity is not known, in steps of a factor of sqrt(2).
 PRIORITY = """
 CREATE FUNCTION voting.priority_rank(agrees integer, disagrees integer, passes integer) RETURNS integer
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN floor(4 * ln(
         (1 - (passes + 1.0::float8) / (agrees + disagrees + passes + 2))
         * (agrees + 1.0::float8) / (agrees + disagrees + passes + 2)
         * (1 + 8 * power(2::float8, -least(agrees + disagrees + passes, 1000) / 5.0::float8))
     ) / ln(2::float8))::integer;
+
+-- As it was, but not STRICT, which would keep Postgres from inlining it: an update of 50 opinions took 2.5 times as long.
+CREATE OR REPLACE FUNCTION operations.rank_of(n bigint) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE
+        WHEN n < 128 THEN n::integer
+        ELSE 64 * (length(ltrim(n::bit(64)::text, '0')) - 7)
+             + (n >> (length(ltrim(n::bit(64)::text, '0')) - 7))::integer
+    END;
 """
 
 # No foreign keys, as of signatures: every insert holds the conversation's row lock, and no conversation is deleted.
