@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
 import pytest
@@ -19,6 +20,9 @@ from tests.stored import Connection
 CALLERS = 32
 # What a caller repeats with the same request until it is answered: nothing was stored, or nobody knows.
 AGAIN = {"OUTCOME_UNKNOWN", "DATABASE_UNAVAILABLE", "DEADLINE_EXCEEDED", "SHUTTING_DOWN", "NO_ANSWER"}
+SETTLES_WITHIN = 40.0
+# What a thread starts dies with it, and those of a loop end with its test.
+LASTING = ThreadPoolExecutor(1, "starts")
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +59,14 @@ class Crowd:
 
     async def settle(self, rpc: str, request: object) -> Told:
         """Until the request has an answer that stays."""
+        give_up = asyncio.get_running_loop().time() + SETTLES_WITHIN
         while True:
             told = await self._voters.tell(rpc, request, deadline=3.0)
             if told.ok:
                 self.told.append(told)
                 return told
             assert told.reason in AGAIN, told
+            assert asyncio.get_running_loop().time() < give_up, told
             self.failed.add(told.reason)
             await asyncio.sleep(0.02)
 
@@ -90,6 +96,7 @@ async def test_what_dies_under_voters_loses_no_acknowledged_vote_and_casts_each_
     service: ServiceProcess, voters: Voters, database: str, durable_cluster: Cluster, what: str
 ) -> None:
     """G1, G2, G5: kill -9 of the service, or of Postgres, in mid-burst; requests are repeated until they are answered."""
+    loop = asyncio.get_running_loop()
     conversation = await voters.conversation()
     opinions = await voters.opinions(conversation, 4)
     crowd = Crowd(voters, conversation, opinions)
@@ -97,9 +104,9 @@ async def test_what_dies_under_voters_loses_no_acknowledged_vote_and_casts_each_
     await crowd.enough(100)
     if what == "service":
         service.kill()
-        await asyncio.to_thread(service.start)
+        await loop.run_in_executor(LASTING, service.start)
     else:
-        await asyncio.to_thread(kill_postmaster, durable_cluster)
+        await loop.run_in_executor(LASTING, kill_postmaster, durable_cluster)
     await crowd.enough(200)
     crowd.over.set()
     last = await asyncio.gather(*callers)
