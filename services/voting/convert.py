@@ -1,5 +1,6 @@
 """Messages to commands, and what came of them back to messages."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from tally.voting.v1 import voting_pb2 as resources
@@ -10,7 +11,7 @@ from libs.data.errors import FieldViolation, InvalidInput, TallyError
 from libs.data.ids import new_id, parse_id
 from libs.data.requests import Replay, first_answer
 from libs.rpc.status import to_proto
-from libs.rpc.times import to_timestamp
+from libs.rpc.times import split_time, to_timestamp
 from services.voting import model
 from services.voting.store_listings import Order
 
@@ -125,7 +126,7 @@ def to_order(request: messages.ListOpinionsRequest) -> Order:
 
 
 # Fields of nested messages, given as dictionaries, are set inside the protobuf runtime, which takes a quarter of the time of
-# making each message and copying it into the next one. On the path of every vote.
+# making each message and copying it into the next one. On the path of every vote, and fifty times on that of a listing.
 def _answer(committed: Committed[model.Voted]) -> dict[str, Any]:
     voted = committed.value
     answer = voted.answer
@@ -219,21 +220,31 @@ def to_conversation_counts(counts: model.ConversationCounts) -> resources.Conver
 
 
 def to_opinion(opinion: model.Opinion) -> resources.Opinion:
+    return resources.Opinion(**_opinion(opinion))
+
+
+def to_opinions(opinions: Iterable[model.Opinion]) -> list[Any]:
+    """For a field of a response."""
+    return [_opinion(opinion) for opinion in opinions]
+
+
+def _opinion(opinion: model.Opinion) -> dict[str, Any]:
     counts = opinion.counts
-    return resources.Opinion(
-        opinion_id=str(opinion.opinion_id),
-        conversation_id=str(opinion.conversation_id),
-        author_id=str(opinion.author_id),
-        body=opinion.body,
-        state=_OPINION_STATES[opinion.state],
-        counts=resources.OpinionCounts(agrees=counts.agrees, disagrees=counts.disagrees, passes=counts.passes),
-        created_time=to_timestamp(opinion.created_time),
-        group_votes=[
-            resources.GroupVotes(group_id=g.group_id, agrees=g.agrees, disagrees=g.disagrees, passes=g.passes)
-            for g in opinion.group_votes
+    seconds, microseconds = split_time(opinion.created_time)
+    return {
+        "opinion_id": str(opinion.opinion_id),
+        "conversation_id": str(opinion.conversation_id),
+        "author_id": str(opinion.author_id),
+        "body": opinion.body,
+        "state": _OPINION_STATES[opinion.state],
+        "counts": {"agrees": counts.agrees, "disagrees": counts.disagrees, "passes": counts.passes},
+        "created_time": {"seconds": seconds, "nanos": microseconds * 1000},
+        "group_votes": [
+            {"group_id": group, "agrees": agrees, "disagrees": disagrees, "passes": passes}
+            for group, agrees, disagrees, passes in opinion.group_votes
         ],
-        external_id=opinion.external_id or "",
-    )
+        "external_id": opinion.external_id or "",
+    }
 
 
 def to_vote(vote: model.Vote) -> resources.CastVote:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 
@@ -149,8 +150,7 @@ class Voted:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class GroupVotes:
+class GroupVotes(NamedTuple):
     """How the people of one opinion group voted on an opinion, by the last analysis."""
 
     group_id: int
@@ -159,7 +159,7 @@ class GroupVotes:
     passes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, each takes 2 µs longer to make
 class Opinion:
     """An opinion as stored."""
 

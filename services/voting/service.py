@@ -113,9 +113,7 @@ class VotingService(VotingServiceServicer):
                 token=request.page_token,
             )
         )
-        return messages.ListOpinionsResponse(
-            opinions=map(convert.to_opinion, opinions), next_page_token=next_page_token
-        )
+        return messages.ListOpinionsResponse(opinions=convert.to_opinions(opinions), next_page_token=next_page_token)
 
     async def ModerateOpinion(
         self, request: messages.ModerateOpinionRequest, context: Context
@@ -177,7 +175,7 @@ class VotingService(VotingServiceServicer):
             ),
             PRIMARY,
         )
-        return messages.ListNextOpinionsResponse(opinions=map(convert.to_opinion, opinions))
+        return messages.ListNextOpinionsResponse(opinions=convert.to_opinions(opinions))
 
     async def ImportConversation(
         self, request_iterator: AsyncIterator[messages.ImportConversationRequest], context: Context

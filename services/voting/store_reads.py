@@ -102,21 +102,18 @@ def to_opinion(row: Record, group_votes: Sequence[int] | None = None) -> Opinion
     Args:
         group_votes: group, agrees, disagrees and passes of each group in turn; None before the first analysis.
     """
-    numbers = group_votes or ()
-    by_group = tuple(GroupVotes(*numbers[at : at + 4]) for at in range(0, len(numbers), 4))
-    conversation_id, opinion_id, author_id, body, state = row[:5]
-    counts = OpinionCounts(*row[5:8])
-    external_id, created_time = row[8:10]
+    conversation_id, opinion_id, author_id, body, state, agrees, disagrees, passes, external_id, created_time = row[:10]
+    numbers = iter(group_votes or ())
     return Opinion(
         conversation_id,
         opinion_id,
         author_id,
         body,
         OpinionState(state),
-        counts,
+        OpinionCounts(agrees, disagrees, passes),
         external_id,
         created_time,
-        by_group,
+        tuple(map(GroupVotes, numbers, numbers, numbers, numbers)),
     )
 
 
