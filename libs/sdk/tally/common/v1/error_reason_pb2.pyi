@@ -118,6 +118,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the opinion was moved or hidden by a moderator; it takes no votes."""
     ERROR_REASON_VOTE_NOT_FOUND: _ErrorReason.ValueType  # 405
     """NOT_FOUND: the user has no vote on this opinion."""
+    ERROR_REASON_ANALYSIS_NOT_FOUND: _ErrorReason.ValueType  # 406
+    """NOT_FOUND: the conversation was not analysed yet."""
+    ERROR_REASON_PARTICIPANT_NOT_FOUND: _ErrorReason.ValueType  # 407
+    """NOT_FOUND: the user is not in the conversation's last analysis."""
+    ERROR_REASON_JOB_NOT_FOUND: _ErrorReason.ValueType  # 600
+    """NOT_FOUND: there is no such job, or it is not kept any more."""
+    ERROR_REASON_JOB_NOT_FAILED: _ErrorReason.ValueType  # 601
+    """FAILED_PRECONDITION: only a job that failed can be tried again."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for machines: the `reason` of the `google.rpc.ErrorInfo` (domain `tally`) that every error
@@ -220,4 +228,12 @@ ERROR_REASON_OPINION_MODERATED: ErrorReason.ValueType  # 404
 """FAILED_PRECONDITION: the opinion was moved or hidden by a moderator; it takes no votes."""
 ERROR_REASON_VOTE_NOT_FOUND: ErrorReason.ValueType  # 405
 """NOT_FOUND: the user has no vote on this opinion."""
+ERROR_REASON_ANALYSIS_NOT_FOUND: ErrorReason.ValueType  # 406
+"""NOT_FOUND: the conversation was not analysed yet."""
+ERROR_REASON_PARTICIPANT_NOT_FOUND: ErrorReason.ValueType  # 407
+"""NOT_FOUND: the user is not in the conversation's last analysis."""
+ERROR_REASON_JOB_NOT_FOUND: ErrorReason.ValueType  # 600
+"""NOT_FOUND: there is no such job, or it is not kept any more."""
+ERROR_REASON_JOB_NOT_FAILED: ErrorReason.ValueType  # 601
+"""FAILED_PRECONDITION: only a job that failed can be tried again."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -6,6 +6,7 @@ isort:skip_file
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -16,6 +17,38 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _JobState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    JOB_STATE_UNSPECIFIED: _JobState.ValueType  # 0
+    """Never sent."""
+    JOB_STATE_QUEUED: _JobState.ValueType  # 1
+    """Waits for its time, or for a worker."""
+    JOB_STATE_RUNNING: _JobState.ValueType  # 2
+    """A worker is at it."""
+    JOB_STATE_SUCCEEDED: _JobState.ValueType  # 3
+    """Done."""
+    JOB_STATE_FAILED: _JobState.ValueType  # 4
+    """Failed as often as it may; kept until an operator has it tried again, or it is pruned."""
+
+class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
+    """How a background job stands."""
+
+JOB_STATE_UNSPECIFIED: JobState.ValueType  # 0
+"""Never sent."""
+JOB_STATE_QUEUED: JobState.ValueType  # 1
+"""Waits for its time, or for a worker."""
+JOB_STATE_RUNNING: JobState.ValueType  # 2
+"""A worker is at it."""
+JOB_STATE_SUCCEEDED: JobState.ValueType  # 3
+"""Done."""
+JOB_STATE_FAILED: JobState.ValueType  # 4
+"""Failed as often as it may; kept until an operator has it tried again, or it is pruned."""
+Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
 @_typing.final
 class HaltState(_message.Message):
@@ -98,3 +131,99 @@ class DatabaseStatus(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DatabaseStatus: _TypeAlias = DatabaseStatus  # noqa: Y015
+
+@_typing.final
+class CounterDiscrepancy(_message.Message):
+    """A counter of one resource that differs from the rows it counts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_ID_FIELD_NUMBER: _builtins.int
+    BREAKDOWN_FIELD_NUMBER: _builtins.int
+    COUNTER_VALUE_FIELD_NUMBER: _builtins.int
+    COUNTED_VALUE_FIELD_NUMBER: _builtins.int
+    resource_id: _builtins.str
+    """Whose counter it is: a petition's id, a coupon's name, ..."""
+    breakdown: _builtins.str
+    """Which part of a counter that is broken down; else empty."""
+    counter_value: _builtins.int
+    """What the counter says."""
+    counted_value: _builtins.int
+    """What its rows say."""
+    def __init__(
+        self,
+        *,
+        resource_id: _builtins.str = ...,
+        breakdown: _builtins.str = ...,
+        counter_value: _builtins.int = ...,
+        counted_value: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakdown", b"breakdown", "counted_value", b"counted_value", "counter_value", b"counter_value", "resource_id", b"resource_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CounterDiscrepancy: _TypeAlias = CounterDiscrepancy  # noqa: Y015
+
+@_typing.final
+class Job(_message.Message):
+    """A piece of work done in the background."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    JOB_TYPE_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
+    CREATED_TIME_FIELD_NUMBER: _builtins.int
+    SCHEDULED_TIME_FIELD_NUMBER: _builtins.int
+    STARTED_TIME_FIELD_NUMBER: _builtins.int
+    ENDED_TIME_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """Assigned by the queue."""
+    job_type: _builtins.str
+    """What it does, such as `analysis`."""
+    key: _builtins.str
+    """What it does it to, such as a conversation's id; empty for jobs of the whole system."""
+    state: Global___JobState.ValueType
+    """How it stands."""
+    attempt_count: _builtins.int
+    """How often it was begun."""
+    @_builtins.property
+    def created_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was queued."""
+
+    @_builtins.property
+    def scheduled_time(self) -> _timestamp_pb2.Timestamp:
+        """Not begun before this; absent where it can begin at once."""
+
+    @_builtins.property
+    def started_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last begun; absent before the first time."""
+
+    @_builtins.property
+    def ended_time(self) -> _timestamp_pb2.Timestamp:
+        """When it succeeded or failed for good; absent before."""
+
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        job_type: _builtins.str = ...,
+        key: _builtins.str = ...,
+        state: Global___JobState.ValueType = ...,
+        attempt_count: _builtins.int = ...,
+        created_time: _timestamp_pb2.Timestamp | None = ...,
+        scheduled_time: _timestamp_pb2.Timestamp | None = ...,
+        started_time: _timestamp_pb2.Timestamp | None = ...,
+        ended_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time", "ended_time", b"ended_time", "scheduled_time", b"scheduled_time", "started_time", b"started_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "created_time", b"created_time", "ended_time", b"ended_time", "job_id", b"job_id", "job_type", b"job_type", "key", b"key", "scheduled_time", b"scheduled_time", "started_time", b"started_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Job: _TypeAlias = Job  # noqa: Y015

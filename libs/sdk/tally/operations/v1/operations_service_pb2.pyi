@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from tally.operations.v1 import operations_pb2 as _operations_pb2
 import builtins as _builtins
 import sys
@@ -187,3 +189,253 @@ class GetStatusResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class VerifyCountersRequest(_message.Message):
+    """Request of VerifyCounters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTER_FIELD_NUMBER: _builtins.int
+    RESOURCE_IDS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    counter: _builtins.str
+    """Its name, such as `petition.co_signers`."""
+    page_size: _builtins.int
+    """Resources to compare, 0 for 100, at most 1,000; only where no resource is named."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; only where no resource is named."""
+    @_builtins.property
+    def resource_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whose: up to 1,000; those that do not exist are left out. All when left out."""
+
+    def __init__(
+        self,
+        *,
+        counter: _builtins.str = ...,
+        resource_ids: _abc.Iterable[_builtins.str] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter", "page_size", b"page_size", "page_token", b"page_token", "resource_ids", b"resource_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyCountersRequest: _TypeAlias = VerifyCountersRequest  # noqa: Y015
+
+@_typing.final
+class VerifyCountersResponse(_message.Message):
+    """Response of VerifyCounters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKED_COUNT_FIELD_NUMBER: _builtins.int
+    DISCREPANCIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    checked_count: _builtins.int
+    """Resources compared."""
+    next_page_token: _builtins.str
+    """Token for the next page; empty on the last, and where resources were named."""
+    @_builtins.property
+    def discrepancies(self) -> _containers.RepeatedCompositeFieldContainer[_operations_pb2.CounterDiscrepancy]:
+        """Where counter and rows differ."""
+
+    def __init__(
+        self,
+        *,
+        checked_count: _builtins.int = ...,
+        discrepancies: _abc.Iterable[_operations_pb2.CounterDiscrepancy] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked_count", b"checked_count", "discrepancies", b"discrepancies", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyCountersResponse: _TypeAlias = VerifyCountersResponse  # noqa: Y015
+
+@_typing.final
+class RepairCounterRequest(_message.Message):
+    """Request of RepairCounter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTER_FIELD_NUMBER: _builtins.int
+    RESOURCE_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    counter: _builtins.str
+    """Its name, such as `petition.co_signers`."""
+    resource_id: _builtins.str
+    """Whose."""
+    request_id: _builtins.str
+    """UUID that makes repeating safe."""
+    def __init__(
+        self,
+        *,
+        counter: _builtins.str = ...,
+        resource_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter", "request_id", b"request_id", "resource_id", b"resource_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepairCounterRequest: _TypeAlias = RepairCounterRequest  # noqa: Y015
+
+@_typing.final
+class RepairCounterResponse(_message.Message):
+    """Response of RepairCounter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPAIRED_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    COMMIT_TOKEN_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """This answers a repeated request."""
+    commit_token: _builtins.str
+    """Stands for the commit."""
+    @_builtins.property
+    def repaired(self) -> _containers.RepeatedCompositeFieldContainer[_operations_pb2.CounterDiscrepancy]:
+        """What was set right, as it was found under the lock; empty where counter and rows agreed."""
+
+    def __init__(
+        self,
+        *,
+        repaired: _abc.Iterable[_operations_pb2.CounterDiscrepancy] | None = ...,
+        replayed: _builtins.bool = ...,
+        commit_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_token", b"commit_token", "repaired", b"repaired", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepairCounterResponse: _TypeAlias = RepairCounterResponse  # noqa: Y015
+
+@_typing.final
+class ListJobsRequest(_message.Message):
+    """Request of ListJobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_TYPE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    job_type: _builtins.str
+    """Only jobs that do this, such as `analysis`; all when left out."""
+    state: _operations_pb2.JobState.ValueType
+    """Only jobs that stand so; all when left out."""
+    page_size: _builtins.int
+    """Jobs a page, 0 for 100, at most 1,000."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before."""
+    def __init__(
+        self,
+        *,
+        job_type: _builtins.str = ...,
+        state: _operations_pb2.JobState.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_type", b"job_type", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListJobsRequest: _TypeAlias = ListJobsRequest  # noqa: Y015
+
+@_typing.final
+class ListJobsResponse(_message.Message):
+    """Response of ListJobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOBS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token for the next page; empty on the last."""
+    @_builtins.property
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_operations_pb2.Job]:
+        """One page."""
+
+    def __init__(
+        self,
+        *,
+        jobs: _abc.Iterable[_operations_pb2.Job] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListJobsResponse: _TypeAlias = ListJobsResponse  # noqa: Y015
+
+@_typing.final
+class RetryJobRequest(_message.Message):
+    """Request of RetryJob."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """Of the job."""
+    request_id: _builtins.str
+    """UUID that makes repeating safe."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryJobRequest: _TypeAlias = RetryJobRequest  # noqa: Y015
+
+@_typing.final
+class RetryJobResponse(_message.Message):
+    """Response of RetryJob."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    COMMIT_TOKEN_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """This answers a repeated request."""
+    commit_token: _builtins.str
+    """Stands for the commit."""
+    @_builtins.property
+    def job(self) -> _operations_pb2.Job:
+        """The job, queued again."""
+
+    def __init__(
+        self,
+        *,
+        job: _operations_pb2.Job | None = ...,
+        replayed: _builtins.bool = ...,
+        commit_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_token", b"commit_token", "job", b"job", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryJobResponse: _TypeAlias = RetryJobResponse  # noqa: Y015

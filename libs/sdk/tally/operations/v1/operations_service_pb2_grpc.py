@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OperationsServiceStub:
-    """For operators: stop and resume all writes, see how the system is.
+    """For operators: stop and resume all writes, see how the system is, check and repair counters, look after background jobs.
 
     Besides the reasons each RPC lists, every RPC can answer INVALID_FIELDS, DEADLINE_EXCEEDED, DATABASE_UNAVAILABLE,
     SHUTTING_DOWN and INTERNAL, and every write OUTCOME_UNKNOWN.
@@ -53,10 +53,30 @@ class OperationsServiceStub:
                 request_serializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.VerifyCounters = channel.unary_unary(
+                '/tally.operations.v1.OperationsService/VerifyCounters',
+                request_serializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.VerifyCountersRequest.SerializeToString,
+                response_deserializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.VerifyCountersResponse.FromString,
+                _registered_method=True)
+        self.RepairCounter = channel.unary_unary(
+                '/tally.operations.v1.OperationsService/RepairCounter',
+                request_serializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.RepairCounterRequest.SerializeToString,
+                response_deserializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.RepairCounterResponse.FromString,
+                _registered_method=True)
+        self.ListJobs = channel.unary_unary(
+                '/tally.operations.v1.OperationsService/ListJobs',
+                request_serializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.ListJobsRequest.SerializeToString,
+                response_deserializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.ListJobsResponse.FromString,
+                _registered_method=True)
+        self.RetryJob = channel.unary_unary(
+                '/tally.operations.v1.OperationsService/RetryJob',
+                request_serializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.RetryJobRequest.SerializeToString,
+                response_deserializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.RetryJobResponse.FromString,
+                _registered_method=True)
 
 
 class OperationsServiceServicer:
-    """For operators: stop and resume all writes, see how the system is.
+    """For operators: stop and resume all writes, see how the system is, check and repair counters, look after background jobs.
 
     Besides the reasons each RPC lists, every RPC can answer INVALID_FIELDS, DEADLINE_EXCEEDED, DATABASE_UNAVAILABLE,
     SHUTTING_DOWN and INTERNAL, and every write OUTCOME_UNKNOWN.
@@ -86,6 +106,40 @@ class OperationsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyCounters(self, request, context):
+        """Compares a counter with the rows it counts, of the resources named or of a page of all; each page is one snapshot of
+        the primary. Changes nothing.
+        Reasons: COUNTER_NOT_FOUND, INVALID_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RepairCounter(self, request, context):
+        """Sets a counter of one resource to the rows it counts, under the resource's lock, and the counters beside it that count
+        the same rows. Leaves an audit row and an event where it changed something.
+        Reasons: COUNTER_NOT_FOUND, RESOURCE_NOT_FOUND, HALTED, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobs(self, request, context):
+        """Pages through background jobs, newest first.
+        Reasons: INVALID_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryJob(self, request, context):
+        """Has a job that failed for good tried again, from its first attempt. If the same work is queued already, nothing else is.
+        Reasons: JOB_NOT_FOUND, JOB_NOT_FAILED, HALTED, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperationsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -104,6 +158,26 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     request_deserializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.GetStatusRequest.FromString,
                     response_serializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.GetStatusResponse.SerializeToString,
             ),
+            'VerifyCounters': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyCounters,
+                    request_deserializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.VerifyCountersRequest.FromString,
+                    response_serializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.VerifyCountersResponse.SerializeToString,
+            ),
+            'RepairCounter': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepairCounter,
+                    request_deserializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.RepairCounterRequest.FromString,
+                    response_serializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.RepairCounterResponse.SerializeToString,
+            ),
+            'ListJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobs,
+                    request_deserializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.ListJobsRequest.FromString,
+                    response_serializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.ListJobsResponse.SerializeToString,
+            ),
+            'RetryJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryJob,
+                    request_deserializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.RetryJobRequest.FromString,
+                    response_serializer=tally_dot_operations_dot_v1_dot_operations__service__pb2.RetryJobResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'tally.operations.v1.OperationsService', rpc_method_handlers)
@@ -113,7 +187,7 @@ def add_OperationsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperationsService:
-    """For operators: stop and resume all writes, see how the system is.
+    """For operators: stop and resume all writes, see how the system is, check and repair counters, look after background jobs.
 
     Besides the reasons each RPC lists, every RPC can answer INVALID_FIELDS, DEADLINE_EXCEEDED, DATABASE_UNAVAILABLE,
     SHUTTING_DOWN and INTERNAL, and every write OUTCOME_UNKNOWN.
@@ -190,6 +264,114 @@ class OperationsService:
             '/tally.operations.v1.OperationsService/GetStatus',
             tally_dot_operations_dot_v1_dot_operations__service__pb2.GetStatusRequest.SerializeToString,
             tally_dot_operations_dot_v1_dot_operations__service__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyCounters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tally.operations.v1.OperationsService/VerifyCounters',
+            tally_dot_operations_dot_v1_dot_operations__service__pb2.VerifyCountersRequest.SerializeToString,
+            tally_dot_operations_dot_v1_dot_operations__service__pb2.VerifyCountersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepairCounter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tally.operations.v1.OperationsService/RepairCounter',
+            tally_dot_operations_dot_v1_dot_operations__service__pb2.RepairCounterRequest.SerializeToString,
+            tally_dot_operations_dot_v1_dot_operations__service__pb2.RepairCounterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tally.operations.v1.OperationsService/ListJobs',
+            tally_dot_operations_dot_v1_dot_operations__service__pb2.ListJobsRequest.SerializeToString,
+            tally_dot_operations_dot_v1_dot_operations__service__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tally.operations.v1.OperationsService/RetryJob',
+            tally_dot_operations_dot_v1_dot_operations__service__pb2.RetryJobRequest.SerializeToString,
+            tally_dot_operations_dot_v1_dot_operations__service__pb2.RetryJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OperationsServiceStub:
-    """For operators: stop and resume all writes, see how the system is.
+    """For operators: stop and resume all writes, see how the system is, check and repair counters, look after background jobs.
 
     Besides the reasons each RPC lists, every RPC can answer INVALID_FIELDS, DEADLINE_EXCEEDED, DATABASE_UNAVAILABLE,
     SHUTTING_DOWN and INTERNAL, and every write OUTCOME_UNKNOWN.
@@ -48,10 +48,28 @@ class OperationsServiceStub:
     """
     GetStatus: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.GetStatusRequest, _operations_service_pb2.GetStatusResponse]
     """Whether writes are halted, and how the database is. Answers also when the database does not."""
+    VerifyCounters: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.VerifyCountersRequest, _operations_service_pb2.VerifyCountersResponse]
+    """Compares a counter with the rows it counts, of the resources named or of a page of all; each page is one snapshot of
+    the primary. Changes nothing.
+    Reasons: COUNTER_NOT_FOUND, INVALID_PAGE_TOKEN.
+    """
+    RepairCounter: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.RepairCounterRequest, _operations_service_pb2.RepairCounterResponse]
+    """Sets a counter of one resource to the rows it counts, under the resource's lock, and the counters beside it that count
+    the same rows. Leaves an audit row and an event where it changed something.
+    Reasons: COUNTER_NOT_FOUND, RESOURCE_NOT_FOUND, HALTED, REQUEST_ID_REUSED.
+    """
+    ListJobs: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListJobsRequest, _operations_service_pb2.ListJobsResponse]
+    """Pages through background jobs, newest first.
+    Reasons: INVALID_PAGE_TOKEN.
+    """
+    RetryJob: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.RetryJobRequest, _operations_service_pb2.RetryJobResponse]
+    """Has a job that failed for good tried again, from its first attempt. If the same work is queued already, nothing else is.
+    Reasons: JOB_NOT_FOUND, JOB_NOT_FAILED, HALTED, REQUEST_ID_REUSED.
+    """
 
 @_typing.type_check_only
 class OperationsServiceAsyncStub(OperationsServiceStub):
-    """For operators: stop and resume all writes, see how the system is.
+    """For operators: stop and resume all writes, see how the system is, check and repair counters, look after background jobs.
 
     Besides the reasons each RPC lists, every RPC can answer INVALID_FIELDS, DEADLINE_EXCEEDED, DATABASE_UNAVAILABLE,
     SHUTTING_DOWN and INTERNAL, and every write OUTCOME_UNKNOWN.
@@ -69,9 +87,27 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     """
     GetStatus: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.GetStatusRequest, _operations_service_pb2.GetStatusResponse]  # type: ignore[assignment]
     """Whether writes are halted, and how the database is. Answers also when the database does not."""
+    VerifyCounters: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.VerifyCountersRequest, _operations_service_pb2.VerifyCountersResponse]  # type: ignore[assignment]
+    """Compares a counter with the rows it counts, of the resources named or of a page of all; each page is one snapshot of
+    the primary. Changes nothing.
+    Reasons: COUNTER_NOT_FOUND, INVALID_PAGE_TOKEN.
+    """
+    RepairCounter: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.RepairCounterRequest, _operations_service_pb2.RepairCounterResponse]  # type: ignore[assignment]
+    """Sets a counter of one resource to the rows it counts, under the resource's lock, and the counters beside it that count
+    the same rows. Leaves an audit row and an event where it changed something.
+    Reasons: COUNTER_NOT_FOUND, RESOURCE_NOT_FOUND, HALTED, REQUEST_ID_REUSED.
+    """
+    ListJobs: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListJobsRequest, _operations_service_pb2.ListJobsResponse]  # type: ignore[assignment]
+    """Pages through background jobs, newest first.
+    Reasons: INVALID_PAGE_TOKEN.
+    """
+    RetryJob: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.RetryJobRequest, _operations_service_pb2.RetryJobResponse]  # type: ignore[assignment]
+    """Has a job that failed for good tried again, from its first attempt. If the same work is queued already, nothing else is.
+    Reasons: JOB_NOT_FOUND, JOB_NOT_FAILED, HALTED, REQUEST_ID_REUSED.
+    """
 
 class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """For operators: stop and resume all writes, see how the system is.
+    """For operators: stop and resume all writes, see how the system is, check and repair counters, look after background jobs.
 
     Besides the reasons each RPC lists, every RPC can answer INVALID_FIELDS, DEADLINE_EXCEEDED, DATABASE_UNAVAILABLE,
     SHUTTING_DOWN and INTERNAL, and every write OUTCOME_UNKNOWN.
@@ -105,5 +141,47 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.GetStatusResponse, _abc.Awaitable[_operations_service_pb2.GetStatusResponse]]:
         """Whether writes are halted, and how the database is. Answers also when the database does not."""
+
+    @_abc_1.abstractmethod
+    def VerifyCounters(
+        self,
+        request: _operations_service_pb2.VerifyCountersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.VerifyCountersResponse, _abc.Awaitable[_operations_service_pb2.VerifyCountersResponse]]:
+        """Compares a counter with the rows it counts, of the resources named or of a page of all; each page is one snapshot of
+        the primary. Changes nothing.
+        Reasons: COUNTER_NOT_FOUND, INVALID_PAGE_TOKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def RepairCounter(
+        self,
+        request: _operations_service_pb2.RepairCounterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.RepairCounterResponse, _abc.Awaitable[_operations_service_pb2.RepairCounterResponse]]:
+        """Sets a counter of one resource to the rows it counts, under the resource's lock, and the counters beside it that count
+        the same rows. Leaves an audit row and an event where it changed something.
+        Reasons: COUNTER_NOT_FOUND, RESOURCE_NOT_FOUND, HALTED, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListJobs(
+        self,
+        request: _operations_service_pb2.ListJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.ListJobsResponse, _abc.Awaitable[_operations_service_pb2.ListJobsResponse]]:
+        """Pages through background jobs, newest first.
+        Reasons: INVALID_PAGE_TOKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryJob(
+        self,
+        request: _operations_service_pb2.RetryJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.RetryJobResponse, _abc.Awaitable[_operations_service_pb2.RetryJobResponse]]:
+        """Has a job that failed for good tried again, from its first attempt. If the same work is queued already, nothing else is.
+        Reasons: JOB_NOT_FOUND, JOB_NOT_FAILED, HALTED, REQUEST_ID_REUSED.
+        """
 
 def add_OperationsServiceServicer_to_server(servicer: OperationsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
