@@ -34,6 +34,15 @@ class Table:
     aggregate: str
     key_type: Literal["uuid", "text"] = "uuid"
 
+    @property
+    def schema(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def role(self) -> str:
+        """The database role of the service whose table it is."""
+        return f"tally_{self.schema}"
+
     def parse_key(self, aggregate_id: str) -> AggregateId:
         """The key of the aggregate that events name so."""
         return UUID(aggregate_id) if self.key_type == "uuid" else aggregate_id

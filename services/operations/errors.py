@@ -1,6 +1,6 @@
 """What the operations service refuses, each with its reason."""
 
-from libs.data.errors import DeadlineExceeded, FailedPrecondition, Unavailable
+from libs.data.errors import DeadlineExceeded, FailedPrecondition, NotFound, Unavailable
 
 
 class NotHalted(FailedPrecondition):
@@ -29,3 +29,17 @@ class WritesMayStillRun(Unavailable):
             "writes are halted, but the database did not say whether some that had begun before still run; "
             "repeat with the same request_id to learn it"
         )
+
+
+class CounterNotFound(NotFound):
+    reason = "COUNTER_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no counter {name!r}; ListCounters lists those that are served")
+
+
+class ResourceNotFound(NotFound):
+    reason = "RESOURCE_NOT_FOUND"
+
+    def __init__(self, name: str, resource_id: str) -> None:
+        super().__init__(f"counter {name} has no resource {resource_id!r}")

@@ -16,3 +16,6 @@ class OperationsSettings(ServerSettings):
     operations_status_seconds: float = Field(
         default=2.0, gt=0, description="GetStatus waits this long for the database before it answers without"
     )
+    operations_service_pool_max: int = Field(
+        default=2, ge=1, le=20, description="connections of each service's role for writing, and as many for reading"
+    )
