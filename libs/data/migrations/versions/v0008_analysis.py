@@ -44,10 +44,12 @@ UNCOMPRESSED = (
     "state",
 )
 
-# The rank of Polis' priority, in the steps of `voting.priority_rank`. On a row of its own, because changing the opinion's would
-# have those who vote on it wait.
+# On a row of its own, because changing the opinion's would have those who vote on it wait. Not `priority_rank`: the release
+# before this one joins both tables, and names that column alone.
 STATISTICS = """
-ALTER TABLE voting.opinion_statistics ADD COLUMN IF NOT EXISTS priority_rank integer NOT NULL DEFAULT 0;
+ALTER TABLE voting.opinion_statistics ADD COLUMN IF NOT EXISTS analysed_rank integer NOT NULL DEFAULT 0;
+COMMENT ON COLUMN voting.opinion_statistics.analysed_rank IS
+    'Of the priority in the last analysis, in the steps of voting.priority_rank.';
 ALTER TABLE voting.opinion_statistics SET (fillfactor = 70);
 GRANT SELECT, INSERT, UPDATE ON voting.analyses TO tally_voting;
 """
@@ -55,7 +57,7 @@ GRANT SELECT, INSERT, UPDATE ON voting.analyses TO tally_voting;
 INDEXES = (
     (
         "opinion_statistics_by_priority",
-        "ON voting.opinion_statistics (conversation_id, priority_rank DESC, opinion_id DESC)",
+        "ON voting.opinion_statistics (conversation_id, analysed_rank DESC, opinion_id DESC)",
     ),
     # Those that came after an analysis.
     (
