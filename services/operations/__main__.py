@@ -8,22 +8,26 @@ from tally.operations.v1.operations_service_pb2_grpc import add_OperationsServic
 
 from libs.data.database import Database
 from libs.rpc.server import Composition, Registration, run
+from services.operations.databases import service_databases
 from services.operations.service import OperationsService
 from services.operations.settings import OperationsSettings
 
 
 @asynccontextmanager
 async def compose(settings: OperationsSettings) -> AsyncIterator[Composition]:
-    async with Database.open(settings.database) as database:
+    async with (
+        Database.open(settings.database) as database,
+        service_databases(settings.database, settings.operations_service_pool_max) as services,
+    ):
         yield Composition(
             services=[
                 Registration(
                     add_OperationsServiceServicer_to_server,
-                    OperationsService(database, settings.operations_status_seconds),
+                    OperationsService(database, services, settings.operations_status_seconds),
                     operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"],
                 )
             ],
-            drain=[database.drain],
+            drain=[database.drain, *(each.drain for each in services.values())],
             ready=database.ping,
         )
 

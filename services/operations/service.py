@@ -1,6 +1,8 @@
 """The RPCs of `tally.operations.v1.OperationsService`."""
 
 import asyncio
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import grpc.aio
@@ -16,7 +18,7 @@ from libs.data.ids import parse_id
 from libs.data.requests import first_answer
 from libs.data.revision import newest_revision
 from libs.rpc.times import to_timestamp
-from services.operations import store
+from services.operations import convert_counters, store, store_counters
 from services.operations.halting import writes_ended
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -25,10 +27,16 @@ log = structlog.get_logger(__name__)
 
 
 class OperationsService(OperationsServiceServicer):
-    """For operators."""
+    """For operators.
 
-    def __init__(self, database: Database, status_seconds: float) -> None:
+    Args:
+        services: the database as each service's role sees it.
+        status_seconds: GetStatus waits so long for the database.
+    """
+
+    def __init__(self, database: Database, services: Mapping[str, Database], status_seconds: float) -> None:
         self._database = database
+        self._services = services
         self._status_seconds = status_seconds
 
     async def Halt(self, request: messages.HaltRequest, context: Context) -> messages.HaltResponse:
@@ -64,6 +72,33 @@ class OperationsService(OperationsServiceServicer):
         status.connection_count = database.connection_count
         status.max_connection_count = database.max_connection_count
         return messages.GetStatusResponse(halt_state=_to_halt_state(halt_state), database=status)
+
+    async def VerifyCounters(
+        self, request: messages.VerifyCountersRequest, context: Context
+    ) -> messages.VerifyCountersResponse:
+        counter = convert_counters.to_counter(request.counter)
+        if keys := convert_counters.to_keys(counter, request):
+            work = partial(store_counters.compare, counter=counter, aggregates=keys)
+        else:
+            size = request.page_size or convert_counters.DEFAULT_PAGE_SIZE
+            work = partial(store_counters.compare_page, counter=counter, size=size, token=request.page_token)
+        comparison = await self._services[counter.aggregate.role].read(work, PRIMARY, repeatable=True)
+        return convert_counters.to_verify_response(comparison)
+
+    async def RepairCounter(
+        self, request: messages.RepairCounterRequest, context: Context
+    ) -> messages.RepairCounterResponse:
+        counter = convert_counters.to_counter(request.counter)
+        work = partial(
+            store_counters.repair,
+            counter=counter,
+            aggregate_id=convert_counters.to_key(counter, request.resource_id),
+            request_id=parse_id(request.request_id),
+        )
+        answer = convert_counters.to_repair_response(await self._services[counter.aggregate.role].write(work))
+        if answer.repaired and not answer.replayed:
+            log.warning("counter_repaired", counter=counter.name, resource_id=request.resource_id)
+        return answer
 
 
 def _to_halt_state(state: store.HaltState) -> resources.HaltState:

@@ -25,21 +25,21 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tally/operations/v1/operations.proto\x12\x13tally.operations.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"l\n\tHaltState\x12\x0e\n\x06halted\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x30\n\x0c\x63hanged_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbe\x01\n\x0e\x44\x61tabaseStatus\x12\x11\n\treachable\x18\x01 \x01(\x08\x12\x16\n\x0eserver_version\x18\x02 \x01(\t\x12\x17\n\x0fschema_revision\x18\x03 \x01(\t\x12\x19\n\x11\x65xpected_revision\x18\x04 \x01(\t\x12\x15\n\rhorizon_token\x18\x05 \x01(\t\x12\x18\n\x10\x63onnection_count\x18\x06 \x01(\x05\x12\x1c\n\x14max_connection_count\x18\x07 \x01(\x05\"j\n\x12\x43ounterDiscrepancy\x12\x13\n\x0bresource_id\x18\x01 \x01(\t\x12\x11\n\tbreakdown\x18\x02 \x01(\t\x12\x15\n\rcounter_value\x18\x03 \x01(\x03\x12\x15\n\rcounted_value\x18\x04 \x01(\x03\"\xc1\x02\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x10\n\x08job_type\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.tally.operations.v1.JobState\x12\x15\n\rattempt_count\x18\x05 \x01(\x05\x12\x30\n\x0c\x63reated_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0escheduled_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cstarted_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nended_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x81\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tally/operations/v1/operations.proto\x12\x13tally.operations.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"l\n\tHaltState\x12\x0e\n\x06halted\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x30\n\x0c\x63hanged_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbe\x01\n\x0e\x44\x61tabaseStatus\x12\x11\n\treachable\x18\x01 \x01(\x08\x12\x16\n\x0eserver_version\x18\x02 \x01(\t\x12\x17\n\x0fschema_revision\x18\x03 \x01(\t\x12\x19\n\x11\x65xpected_revision\x18\x04 \x01(\t\x12\x15\n\rhorizon_token\x18\x05 \x01(\t\x12\x18\n\x10\x63onnection_count\x18\x06 \x01(\x05\x12\x1c\n\x14max_connection_count\x18\x07 \x01(\x05\"{\n\x12\x43ounterDiscrepancy\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\t\x12\x13\n\x0bresource_id\x18\x02 \x01(\t\x12\x11\n\tbreakdown\x18\x03 \x01(\t\x12\x15\n\rcounter_value\x18\x04 \x01(\x03\x12\x15\n\rcounted_value\x18\x05 \x01(\x03\"\xc1\x02\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x10\n\x08job_type\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.tally.operations.v1.JobState\x12\x15\n\rattempt_count\x18\x05 \x01(\x05\x12\x30\n\x0c\x63reated_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0escheduled_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cstarted_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nended_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x81\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tally.operations.v1.operations_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBSTATE']._serialized_start=830
-  _globals['_JOBSTATE']._serialized_end=959
+  _globals['_JOBSTATE']._serialized_start=847
+  _globals['_JOBSTATE']._serialized_end=976
   _globals['_HALTSTATE']._serialized_start=94
   _globals['_HALTSTATE']._serialized_end=202
   _globals['_DATABASESTATUS']._serialized_start=205
   _globals['_DATABASESTATUS']._serialized_end=395
   _globals['_COUNTERDISCREPANCY']._serialized_start=397
-  _globals['_COUNTERDISCREPANCY']._serialized_end=503
-  _globals['_JOB']._serialized_start=506
-  _globals['_JOB']._serialized_end=827
+  _globals['_COUNTERDISCREPANCY']._serialized_end=520
+  _globals['_JOB']._serialized_start=523
+  _globals['_JOB']._serialized_end=844
 # @@protoc_insertion_point(module_scope)

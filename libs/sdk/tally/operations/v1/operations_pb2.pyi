@@ -138,14 +138,17 @@ class CounterDiscrepancy(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    COUNTER_FIELD_NUMBER: _builtins.int
     RESOURCE_ID_FIELD_NUMBER: _builtins.int
     BREAKDOWN_FIELD_NUMBER: _builtins.int
     COUNTER_VALUE_FIELD_NUMBER: _builtins.int
     COUNTED_VALUE_FIELD_NUMBER: _builtins.int
+    counter: _builtins.str
+    """The counter's name, such as `petition.co_signers`."""
     resource_id: _builtins.str
     """Whose counter it is: a petition's id, a coupon's name, ..."""
     breakdown: _builtins.str
-    """Which part of a counter that is broken down; else empty."""
+    """Which part of a counter that is broken down, such as a region or an opinion's id; else empty."""
     counter_value: _builtins.int
     """What the counter says."""
     counted_value: _builtins.int
@@ -153,6 +156,7 @@ class CounterDiscrepancy(_message.Message):
     def __init__(
         self,
         *,
+        counter: _builtins.str = ...,
         resource_id: _builtins.str = ...,
         breakdown: _builtins.str = ...,
         counter_value: _builtins.int = ...,
@@ -160,7 +164,7 @@ class CounterDiscrepancy(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakdown", b"breakdown", "counted_value", b"counted_value", "counter_value", b"counter_value", "resource_id", b"resource_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakdown", b"breakdown", "counted_value", b"counted_value", "counter", b"counter", "counter_value", b"counter_value", "resource_id", b"resource_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from tally.operations.v1 import operations_pb2 as tally_dot_operations_dot_v1_dot_operations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tally/operations/v1/operations_service.proto\x12\x13tally.operations.v1\x1a\x1b\x62uf/validate/validate.proto\x1a$tally/operations/v1/operations.proto\"\xbe\x01\n\x0bHaltRequest\x12^\n\x06reason\x18\x01 \x01(\tBN\xbaHKrI\x10\x01\x18\xf4\x03\x32\x42^[^\\p{Cc}\\p{Zl}\\p{Zp}]*[^\\p{Cc}\\p{Cf}\\p{Z}][^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12\x31\n\x05\x61\x63tor\x18\x02 \x01(\tB\"\xbaH\x1fr\x1d\x18\xc8\x01\x32\x18^[^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"j\n\x0cHaltResponse\x12\x32\n\nhalt_state\x18\x01 \x01(\x0b\x32\x1e.tally.operations.v1.HaltState\x12\x14\n\x0c\x63ommit_token\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x94\x01\n\rResumeRequest\x12\x32\n\x06reason\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x18\xf4\x03\x32\x18^[^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12\x31\n\x05\x61\x63tor\x18\x02 \x01(\tB\"\xbaH\x1fr\x1d\x18\xc8\x01\x32\x18^[^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"l\n\x0eResumeResponse\x12\x32\n\nhalt_state\x18\x01 \x01(\x0b\x32\x1e.tally.operations.v1.HaltState\x12\x14\n\x0c\x63ommit_token\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x12\n\x10GetStatusRequest\"~\n\x11GetStatusResponse\x12\x32\n\nhalt_state\x18\x01 \x01(\x0b\x32\x1e.tally.operations.v1.HaltState\x12\x35\n\x08\x64\x61tabase\x18\x02 \x01(\x0b\x32#.tally.operations.v1.DatabaseStatus\"\xa6\x01\n\x15VerifyCountersRequest\x12&\n\x07\x63ounter\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\x64\x32\n^[a-z_.]*$\x12(\n\x0cresource_ids\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01\x18\xc8\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\"\x88\x01\n\x16VerifyCountersResponse\x12\x15\n\rchecked_count\x18\x01 \x01(\x05\x12>\n\rdiscrepancies\x18\x02 \x03(\x0b\x32\'.tally.operations.v1.CounterDiscrepancy\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"}\n\x14RepairCounterRequest\x12&\n\x07\x63ounter\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\x64\x32\n^[a-z_.]*$\x12\x1f\n\x0bresource_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"z\n\x15RepairCounterResponse\x12\x39\n\x08repaired\x18\x01 \x03(\x0b\x32\'.tally.operations.v1.CounterDiscrepancy\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x14\n\x0c\x63ommit_token\x18\x03 \x01(\t\"\xac\x01\n\x0fListJobsRequest\x12$\n\x08job_type\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18\x64\x32\t^[a-z_]*$\x12\x36\n\x05state\x18\x02 \x01(\x0e\x32\x1d.tally.operations.v1.JobStateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\"S\n\x10ListJobsResponse\x12&\n\x04jobs\x18\x01 \x03(\x0b\x32\x18.tally.operations.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x0fRetryJobRequest\x12#\n\x06job_id\x18\x01 \x01(\tB\x13\xbaH\x10r\x0e\x10\x01\x18\x14\x32\x08^[0-9]+$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"a\n\x10RetryJobResponse\x12%\n\x03job\x18\x01 \x01(\x0b\x32\x18.tally.operations.v1.Job\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x14\n\x0c\x63ommit_token\x18\x03 \x01(\t2\x94\x05\n\x11OperationsService\x12K\n\x04Halt\x12 .tally.operations.v1.HaltRequest\x1a!.tally.operations.v1.HaltResponse\x12Q\n\x06Resume\x12\".tally.operations.v1.ResumeRequest\x1a#.tally.operations.v1.ResumeResponse\x12Z\n\tGetStatus\x12%.tally.operations.v1.GetStatusRequest\x1a&.tally.operations.v1.GetStatusResponse\x12i\n\x0eVerifyCounters\x12*.tally.operations.v1.VerifyCountersRequest\x1a+.tally.operations.v1.VerifyCountersResponse\x12\x66\n\rRepairCounter\x12).tally.operations.v1.RepairCounterRequest\x1a*.tally.operations.v1.RepairCounterResponse\x12W\n\x08ListJobs\x12$.tally.operations.v1.ListJobsRequest\x1a%.tally.operations.v1.ListJobsResponse\x12W\n\x08RetryJob\x12$.tally.operations.v1.RetryJobRequest\x1a%.tally.operations.v1.RetryJobResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tally/operations/v1/operations_service.proto\x12\x13tally.operations.v1\x1a\x1b\x62uf/validate/validate.proto\x1a$tally/operations/v1/operations.proto\"\xbe\x01\n\x0bHaltRequest\x12^\n\x06reason\x18\x01 \x01(\tBN\xbaHKrI\x10\x01\x18\xf4\x03\x32\x42^[^\\p{Cc}\\p{Zl}\\p{Zp}]*[^\\p{Cc}\\p{Cf}\\p{Z}][^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12\x31\n\x05\x61\x63tor\x18\x02 \x01(\tB\"\xbaH\x1fr\x1d\x18\xc8\x01\x32\x18^[^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"j\n\x0cHaltResponse\x12\x32\n\nhalt_state\x18\x01 \x01(\x0b\x32\x1e.tally.operations.v1.HaltState\x12\x14\n\x0c\x63ommit_token\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x94\x01\n\rResumeRequest\x12\x32\n\x06reason\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x18\xf4\x03\x32\x18^[^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12\x31\n\x05\x61\x63tor\x18\x02 \x01(\tB\"\xbaH\x1fr\x1d\x18\xc8\x01\x32\x18^[^\\p{Cc}\\p{Zl}\\p{Zp}]*$\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"l\n\x0eResumeResponse\x12\x32\n\nhalt_state\x18\x01 \x01(\x0b\x32\x1e.tally.operations.v1.HaltState\x12\x14\n\x0c\x63ommit_token\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x12\n\x10GetStatusRequest\"~\n\x11GetStatusResponse\x12\x32\n\nhalt_state\x18\x01 \x01(\x0b\x32\x1e.tally.operations.v1.HaltState\x12\x35\n\x08\x64\x61tabase\x18\x02 \x01(\x0b\x32#.tally.operations.v1.DatabaseStatus\"\xb6\x01\n\x15VerifyCountersRequest\x12\x36\n\x07\x63ounter\x18\x01 \x01(\tB%\xbaH\"r \x18\x64\x32\x1c^[a-z][a-z_]*\\.[a-z][a-z_]*$\x12(\n\x0cresource_ids\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01\x18\xff\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\"\x88\x01\n\x16VerifyCountersResponse\x12\x15\n\rchecked_count\x18\x01 \x01(\x05\x12>\n\rdiscrepancies\x18\x02 \x03(\x0b\x32\'.tally.operations.v1.CounterDiscrepancy\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x8d\x01\n\x14RepairCounterRequest\x12\x36\n\x07\x63ounter\x18\x01 \x01(\tB%\xbaH\"r \x18\x64\x32\x1c^[a-z][a-z_]*\\.[a-z][a-z_]*$\x12\x1f\n\x0bresource_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"z\n\x15RepairCounterResponse\x12\x39\n\x08repaired\x18\x01 \x03(\x0b\x32\'.tally.operations.v1.CounterDiscrepancy\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x14\n\x0c\x63ommit_token\x18\x03 \x01(\t\"\xac\x01\n\x0fListJobsRequest\x12$\n\x08job_type\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18\x64\x32\t^[a-z_]*$\x12\x36\n\x05state\x18\x02 \x01(\x0e\x32\x1d.tally.operations.v1.JobStateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\"S\n\x10ListJobsResponse\x12&\n\x04jobs\x18\x01 \x03(\x0b\x32\x18.tally.operations.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x0fRetryJobRequest\x12#\n\x06job_id\x18\x01 \x01(\tB\x13\xbaH\x10r\x0e\x10\x01\x18\x14\x32\x08^[0-9]+$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"a\n\x10RetryJobResponse\x12%\n\x03job\x18\x01 \x01(\x0b\x32\x18.tally.operations.v1.Job\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x14\n\x0c\x63ommit_token\x18\x03 \x01(\t2\x94\x05\n\x11OperationsService\x12K\n\x04Halt\x12 .tally.operations.v1.HaltRequest\x1a!.tally.operations.v1.HaltResponse\x12Q\n\x06Resume\x12\".tally.operations.v1.ResumeRequest\x1a#.tally.operations.v1.ResumeResponse\x12Z\n\tGetStatus\x12%.tally.operations.v1.GetStatusRequest\x1a&.tally.operations.v1.GetStatusResponse\x12i\n\x0eVerifyCounters\x12*.tally.operations.v1.VerifyCountersRequest\x1a+.tally.operations.v1.VerifyCountersResponse\x12\x66\n\rRepairCounter\x12).tally.operations.v1.RepairCounterRequest\x1a*.tally.operations.v1.RepairCounterResponse\x12W\n\x08ListJobs\x12$.tally.operations.v1.ListJobsRequest\x1a%.tally.operations.v1.ListJobsResponse\x12W\n\x08RetryJob\x12$.tally.operations.v1.RetryJobRequest\x1a%.tally.operations.v1.RetryJobResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,17 +46,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESUMEREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_RESUMEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_VERIFYCOUNTERSREQUEST'].fields_by_name['counter']._loaded_options = None
-  _globals['_VERIFYCOUNTERSREQUEST'].fields_by_name['counter']._serialized_options = b'\272H\022r\020\020\001\030d2\n^[a-z_.]*$'
+  _globals['_VERIFYCOUNTERSREQUEST'].fields_by_name['counter']._serialized_options = b'\272H\"r \030d2\034^[a-z][a-z_]*\\.[a-z][a-z_]*$'
   _globals['_VERIFYCOUNTERSREQUEST'].fields_by_name['resource_ids']._loaded_options = None
-  _globals['_VERIFYCOUNTERSREQUEST'].fields_by_name['resource_ids']._serialized_options = b'\272H\017\222\001\014\020\350\007\"\007r\005\020\001\030\310\001'
+  _globals['_VERIFYCOUNTERSREQUEST'].fields_by_name['resource_ids']._serialized_options = b'\272H\017\222\001\014\020\350\007\"\007r\005\020\001\030\377\001'
   _globals['_VERIFYCOUNTERSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_VERIFYCOUNTERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_VERIFYCOUNTERSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_VERIFYCOUNTERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\320\017'
   _globals['_REPAIRCOUNTERREQUEST'].fields_by_name['counter']._loaded_options = None
-  _globals['_REPAIRCOUNTERREQUEST'].fields_by_name['counter']._serialized_options = b'\272H\022r\020\020\001\030d2\n^[a-z_.]*$'
+  _globals['_REPAIRCOUNTERREQUEST'].fields_by_name['counter']._serialized_options = b'\272H\"r \030d2\034^[a-z][a-z_]*\\.[a-z][a-z_]*$'
   _globals['_REPAIRCOUNTERREQUEST'].fields_by_name['resource_id']._loaded_options = None
-  _globals['_REPAIRCOUNTERREQUEST'].fields_by_name['resource_id']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
+  _globals['_REPAIRCOUNTERREQUEST'].fields_by_name['resource_id']._serialized_options = b'\272H\007r\005\020\001\030\377\001'
   _globals['_REPAIRCOUNTERREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_REPAIRCOUNTERREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_LISTJOBSREQUEST'].fields_by_name['job_type']._loaded_options = None
@@ -84,21 +84,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSRESPONSE']._serialized_start=718
   _globals['_GETSTATUSRESPONSE']._serialized_end=844
   _globals['_VERIFYCOUNTERSREQUEST']._serialized_start=847
-  _globals['_VERIFYCOUNTERSREQUEST']._serialized_end=1013
-  _globals['_VERIFYCOUNTERSRESPONSE']._serialized_start=1016
-  _globals['_VERIFYCOUNTERSRESPONSE']._serialized_end=1152
-  _globals['_REPAIRCOUNTERREQUEST']._serialized_start=1154
-  _globals['_REPAIRCOUNTERREQUEST']._serialized_end=1279
-  _globals['_REPAIRCOUNTERRESPONSE']._serialized_start=1281
-  _globals['_REPAIRCOUNTERRESPONSE']._serialized_end=1403
-  _globals['_LISTJOBSREQUEST']._serialized_start=1406
-  _globals['_LISTJOBSREQUEST']._serialized_end=1578
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1580
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1663
-  _globals['_RETRYJOBREQUEST']._serialized_start=1665
-  _globals['_RETRYJOBREQUEST']._serialized_end=1749
-  _globals['_RETRYJOBRESPONSE']._serialized_start=1751
-  _globals['_RETRYJOBRESPONSE']._serialized_end=1848
-  _globals['_OPERATIONSSERVICE']._serialized_start=1851
-  _globals['_OPERATIONSSERVICE']._serialized_end=2511
+  _globals['_VERIFYCOUNTERSREQUEST']._serialized_end=1029
+  _globals['_VERIFYCOUNTERSRESPONSE']._serialized_start=1032
+  _globals['_VERIFYCOUNTERSRESPONSE']._serialized_end=1168
+  _globals['_REPAIRCOUNTERREQUEST']._serialized_start=1171
+  _globals['_REPAIRCOUNTERREQUEST']._serialized_end=1312
+  _globals['_REPAIRCOUNTERRESPONSE']._serialized_start=1314
+  _globals['_REPAIRCOUNTERRESPONSE']._serialized_end=1436
+  _globals['_LISTJOBSREQUEST']._serialized_start=1439
+  _globals['_LISTJOBSREQUEST']._serialized_end=1611
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1613
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1696
+  _globals['_RETRYJOBREQUEST']._serialized_start=1698
+  _globals['_RETRYJOBREQUEST']._serialized_end=1782
+  _globals['_RETRYJOBRESPONSE']._serialized_start=1784
+  _globals['_RETRYJOBRESPONSE']._serialized_end=1881
+  _globals['_OPERATIONSSERVICE']._serialized_start=1884
+  _globals['_OPERATIONSSERVICE']._serialized_end=2544
 # @@protoc_insertion_point(module_scope)

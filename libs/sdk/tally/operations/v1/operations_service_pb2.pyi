@@ -241,7 +241,7 @@ class VerifyCountersResponse(_message.Message):
     """Token for the next page; empty on the last, and where resources were named."""
     @_builtins.property
     def discrepancies(self) -> _containers.RepeatedCompositeFieldContainer[_operations_pb2.CounterDiscrepancy]:
-        """Where counter and rows differ."""
+        """Where counter and rows differ, at most 10,000 of them."""
 
     def __init__(
         self,
@@ -270,7 +270,7 @@ class RepairCounterRequest(_message.Message):
     counter: _builtins.str
     """Its name, such as `petition.co_signers`."""
     resource_id: _builtins.str
-    """Whose."""
+    """Whose: all parts of a counter that is broken down."""
     request_id: _builtins.str
     """UUID that makes repeating safe."""
     def __init__(
@@ -303,7 +303,7 @@ class RepairCounterResponse(_message.Message):
     """Stands for the commit."""
     @_builtins.property
     def repaired(self) -> _containers.RepeatedCompositeFieldContainer[_operations_pb2.CounterDiscrepancy]:
-        """What was set right, as it was found under the lock; empty where counter and rows agreed."""
+        """What was set right, as it was found under the lock, at most 10,000 of it; empty where counter and rows agreed."""
 
     def __init__(
         self,

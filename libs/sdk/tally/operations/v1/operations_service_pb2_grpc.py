@@ -108,7 +108,7 @@ class OperationsServiceServicer:
 
     def VerifyCounters(self, request, context):
         """Compares a counter with the rows it counts, of the resources named or of a page of all; each page is one snapshot of
-        the primary. Changes nothing.
+        the primary. Changes nothing. A counter that counts no rows, such as one of ordinals, is a bad field.
         Reasons: COUNTER_NOT_FOUND, INVALID_PAGE_TOKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

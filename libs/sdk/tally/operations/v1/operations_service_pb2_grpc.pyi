@@ -50,7 +50,7 @@ class OperationsServiceStub:
     """Whether writes are halted, and how the database is. Answers also when the database does not."""
     VerifyCounters: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.VerifyCountersRequest, _operations_service_pb2.VerifyCountersResponse]
     """Compares a counter with the rows it counts, of the resources named or of a page of all; each page is one snapshot of
-    the primary. Changes nothing.
+    the primary. Changes nothing. A counter that counts no rows, such as one of ordinals, is a bad field.
     Reasons: COUNTER_NOT_FOUND, INVALID_PAGE_TOKEN.
     """
     RepairCounter: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.RepairCounterRequest, _operations_service_pb2.RepairCounterResponse]
@@ -89,7 +89,7 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     """Whether writes are halted, and how the database is. Answers also when the database does not."""
     VerifyCounters: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.VerifyCountersRequest, _operations_service_pb2.VerifyCountersResponse]  # type: ignore[assignment]
     """Compares a counter with the rows it counts, of the resources named or of a page of all; each page is one snapshot of
-    the primary. Changes nothing.
+    the primary. Changes nothing. A counter that counts no rows, such as one of ordinals, is a bad field.
     Reasons: COUNTER_NOT_FOUND, INVALID_PAGE_TOKEN.
     """
     RepairCounter: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.RepairCounterRequest, _operations_service_pb2.RepairCounterResponse]  # type: ignore[assignment]
@@ -149,7 +149,7 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.VerifyCountersResponse, _abc.Awaitable[_operations_service_pb2.VerifyCountersResponse]]:
         """Compares a counter with the rows it counts, of the resources named or of a page of all; each page is one snapshot of
-        the primary. Changes nothing.
+        the primary. Changes nothing. A counter that counts no rows, such as one of ordinals, is a bad field.
         Reasons: COUNTER_NOT_FOUND, INVALID_PAGE_TOKEN.
         """
 
