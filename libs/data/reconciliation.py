@@ -10,15 +10,14 @@ from libs.data.counters import Counter
 from libs.data.database import Database
 from libs.data.errors import DatabaseUnavailable, NotFound, TallyError
 from libs.data.tables import AggregateId
-from libs.data.transaction import Snapshot, Transaction
+from libs.data.transaction import Transaction
 from libs.data.verification import (
     DISCREPANCIES,
-    VERIFICATIONS,
     Drift,
     counters_beside,
+    differing,
     log_discrepancy,
     set_right,
-    survey,
 )
 
 log = structlog.get_logger(__name__)
@@ -40,10 +39,8 @@ async def reconcile(database: Database, counters: Sequence[Counter], aggregates:
     Raises:
         DatabaseUnavailable: nothing could be compared.
     """
-    assert all(counter.counts for counter in counters), "nothing to compare with"
-    assert len({counter.aggregate for counter in counters}) <= 1, "aggregates of different kinds"
     suspects: dict[AggregateId, list[Drift]] = {}
-    for drift in await _compare(database, counters, aggregates):
+    for drift in await compare(database, counters, aggregates):
         suspects.setdefault(drift.key[0], []).append(drift)
     drifts: list[Drift] = []
     for aggregate_id, drifting in suspects.items():
@@ -54,11 +51,13 @@ async def reconcile(database: Database, counters: Sequence[Counter], aggregates:
     return drifts
 
 
-async def _compare(database: Database, counters: Sequence[Counter], aggregates: Sequence[AggregateId]) -> list[Drift]:
+async def compare(database: Database, counters: Sequence[Counter], aggregates: Sequence[AggregateId]) -> list[Drift]:
     """What differs. Where that cannot be read of all in one snapshot, each aggregate is read in one of its own."""
+    assert all(counter.counts for counter in counters), "nothing to compare with"
+    assert len({counter.aggregate for counter in counters}) <= 1, "aggregates of different kinds"
     try:
         return await database.read(
-            partial(_differing, counters=counters, aggregates=aggregates), PRIMARY, repeatable=True
+            partial(differing, counters=counters, aggregates=aggregates), PRIMARY, repeatable=True
         )
     except DatabaseUnavailable:
         raise
@@ -66,16 +65,7 @@ async def _compare(database: Database, counters: Sequence[Counter], aggregates: 
         if len(aggregates) == 1:
             log.warning("reconciliation_postponed", aggregate_id=str(aggregates[0]), reason=error.reason)
             return []
-    return [drift for each in aggregates for drift in await _compare(database, counters, [each])]
-
-
-async def _differing(snapshot: Snapshot, counters: Sequence[Counter], aggregates: Sequence[AggregateId]) -> list[Drift]:
-    drifts = []
-    for counter in counters:
-        surveyed = await survey(snapshot, counter, aggregates)
-        VERIFICATIONS.add(surveyed.checked, {"counter": counter.name})
-        drifts += [Drift(counter, key, found) for key, found in surveyed.discrepancies.items()]
-    return drifts
+    return [drift for each in aggregates for drift in await compare(database, counters, [each])]
 
 
 async def _repair(database: Database, aggregate_id: AggregateId, suspects: Sequence[Drift]) -> list[Drift]:
@@ -87,7 +77,7 @@ async def _repair(database: Database, aggregate_id: AggregateId, suspects: Seque
         locked = await tx.lock(table, [aggregate_id])
         if aggregate_id not in locked:
             raise NotFound(f"there is no {table.key} {aggregate_id}")
-        return await set_right(tx, locked, await _differing(tx, counters, [aggregate_id]))
+        return await set_right(tx, locked, await differing(tx, counters, [aggregate_id]))
 
     try:
         return (await database.write(work)).value

@@ -89,6 +89,11 @@ AUDIT = """
 INSERT INTO operations.counter_repairs (counter, resource_id, counter_value, counted_value)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
 """
+FORGET = """
+DELETE FROM operations.counter_discrepancies d
+USING unnest($1::text[], $2::text[], $3::text[]) AS gone(counter, aggregate_id, resource_id)
+WHERE d.counter = gone.counter AND d.aggregate_id = gone.aggregate_id AND d.resource_id = gone.resource_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,16 @@ class Drift:
     key: Key
     found: Verification
     repaired: bool = False
+
+
+async def differing(snapshot: Snapshot, counters: Sequence[Counter], aggregates: Sequence[AggregateId]) -> list[Drift]:
+    """Where counters of some aggregates differ from their rows, each counter in the one snapshot of one statement."""
+    drifts = []
+    for counter in counters:
+        surveyed = await survey(snapshot, counter, aggregates)
+        VERIFICATIONS.add(surveyed.checked, {"counter": counter.name})
+        drifts += [Drift(counter, key, found) for key, found in surveyed.discrepancies.items()]
+    return drifts
 
 
 async def repair(tx: Transaction, counter: Counter, key: Key) -> Verification:
@@ -152,7 +167,7 @@ async def set_right(tx: Transaction, locked: Locked[Any], drifts: Sequence[Drift
             drift.key: drift.found.counted - drift.found.counter for drift in repaired if drift.counter is counter
         }
         tx.increment(counter, additions, before)
-    _tell(tx, locked, repaired)
+    await _tell(tx, locked, repaired)
     return repaired + left
 
 
@@ -162,7 +177,7 @@ async def _values_before(tx: Transaction, counter: Counter, keys: Sequence[Key])
     return {tuple(row[:-1]): row[-1] for row in rows}
 
 
-def _tell(tx: Transaction, locked: Locked[Any], repaired: Sequence[Drift]) -> None:
+async def _tell(tx: Transaction, locked: Locked[Any], repaired: Sequence[Drift]) -> None:
     if not repaired:
         return
     rows = [
@@ -170,6 +185,8 @@ def _tell(tx: Transaction, locked: Locked[Any], repaired: Sequence[Drift]) -> No
         for drift in repaired
     ]
     tx.write_last(AUDIT, *map(list, zip(*rows, strict=True)), rows=len(rows))
+    names, aggregates = [row[0] for row in rows], [str(drift.key[0]) for drift in repaired]
+    await tx.execute(FORGET, names, aggregates, [row[1] for row in rows])
     for drift, (name, resource_id, value, counted) in zip(repaired, rows, strict=True):
         payload = {
             "severity": "MEDIUM",
