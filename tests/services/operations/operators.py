@@ -1,6 +1,6 @@
 """An operations service as its tests talk to it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,20 @@ class Operator:
     async def resume(self, reason: str = "", actor: str = "", request_id: str = "") -> messages.ResumeResponse:
         request = messages.ResumeRequest(reason=reason, actor=actor, request_id=request_id or new_uuid())
         return await self.stub.Resume(request)
+
+    async def verify(
+        self, counter: str, resource_ids: Sequence[str] = (), page_size: int = 0, page_token: str = ""
+    ) -> messages.VerifyCountersResponse:
+        return await self.stub.VerifyCounters(
+            messages.VerifyCountersRequest(
+                counter=counter, resource_ids=resource_ids, page_size=page_size, page_token=page_token
+            )
+        )
+
+    async def repair(self, counter: str, resource_id: str, request_id: str = "") -> messages.RepairCounterResponse:
+        return await self.stub.RepairCounter(
+            messages.RepairCounterRequest(counter=counter, resource_id=resource_id, request_id=request_id or new_uuid())
+        )
 
     async def status(self) -> messages.GetStatusResponse:
         return await self.stub.GetStatus(messages.GetStatusRequest())
