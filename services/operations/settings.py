@@ -19,3 +19,8 @@ class OperationsSettings(ServerSettings):
     operations_service_pool_max: int = Field(
         default=2, ge=1, le=20, description="connections of each service's role for writing, and as many for reading"
     )
+    operations_events_days: float = Field(default=7.0, ge=1 / 24, description="events older than this are deleted")
+    operations_jobs_days: float = Field(default=1.0, gt=0, description="jobs that were done longer ago are deleted")
+    operations_failed_jobs_days: float = Field(
+        default=30.0, gt=0, description="jobs that failed for good longer ago are deleted"
+    )

@@ -102,14 +102,14 @@ async def list_exchanges(
     return exchanges, encode_page_token(listing, str(exchanges[-1].exchange_id)) if len(rows) > size else ""
 
 
-# Holds whose time is over, longest first.
 OVERDUE = """
 SELECT exchange_id FROM claims.exchanges
-WHERE status = 'pending' AND hold_expire_time <= now()
+WHERE status = 'pending' AND hold_expire_time <= now() - make_interval(secs => $2)
 ORDER BY hold_expire_time
 LIMIT $1
 """
 
 
-async def overdue(snapshot: Snapshot, limit: int) -> list[UUID]:
-    return [row[0] for row in await snapshot.fetch(OVERDUE, limit)]
+async def overdue(snapshot: Snapshot, limit: int, grace: float = 0.0) -> list[UUID]:
+    """Holds whose time has been over for so many seconds, longest first."""
+    return [row[0] for row in await snapshot.fetch(OVERDUE, limit, grace)]
