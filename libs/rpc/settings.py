@@ -37,7 +37,8 @@ class ServerSettings(BaseSettings):
     ready_interval_seconds: float = Field(1.0, gt=0, description="between two checks of readiness")
     ready_timeout_seconds: float = Field(2.0, gt=0, description="a readiness check that takes longer has failed")
 
-    max_message_bytes: int = Field(4 * 1024 * 1024, gt=0, description="of one message, received or sent")
+    max_message_bytes: int = Field(4 * 1024 * 1024, gt=0, description="of one message received")
+    max_answer_bytes: int = Field(64 * 1024 * 1024, gt=0, description="of one message sent")
 
     @field_validator("listen", "metrics_listen")
     @classmethod

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tally.voting.v1 import voting_service_pb2
+from tally.voting.v1 import analysis_service_pb2, voting_service_pb2
+from tally.voting.v1.analysis_service_pb2_grpc import add_AnalysisServiceServicer_to_server
 from tally.voting.v1.voting_service_pb2_grpc import add_VotingServiceServicer_to_server
 
 from libs.data.catalog import OPINIONS, PARTICIPANTS, VISIBLE_OPINIONS, VISIBLE_PARTICIPANTS, VISIBLE_VOTES, VOTES
 from libs.data.database import Database
 from libs.data.verifier import Verifier
 from libs.rpc.server import Composition, Registration, run
+from services.voting.analysis_service import AnalysisService
 from services.voting.author_votes import AuthorVotes
 from services.voting.casting import Casting
 from services.voting.service import VotingService
@@ -34,7 +36,12 @@ async def compose(settings: VotingSettings) -> AsyncIterator[Composition]:
                         add_VotingServiceServicer_to_server,
                         VotingService(database, casting),
                         voting_service_pb2.DESCRIPTOR.services_by_name["VotingService"],
-                    )
+                    ),
+                    Registration(
+                        add_AnalysisServiceServicer_to_server,
+                        AnalysisService(database),
+                        analysis_service_pb2.DESCRIPTOR.services_by_name["AnalysisService"],
+                    ),
                 ],
                 drain=[casting.drain, database.drain],
                 ready=database.ping,

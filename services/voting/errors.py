@@ -47,6 +47,20 @@ class VoteNotFound(NotFound):
         super().__init__(f"user {user_id} has no vote on opinion {opinion_id}")
 
 
+class AnalysisNotFound(NotFound):
+    reason = "ANALYSIS_NOT_FOUND"
+
+    def __init__(self, conversation_id: UUID) -> None:
+        super().__init__(f"conversation {conversation_id} was not analysed yet")
+
+
+class ParticipantNotFound(NotFound):
+    reason = "PARTICIPANT_NOT_FOUND"
+
+    def __init__(self, conversation_id: UUID, user_id: UUID) -> None:
+        super().__init__(f"user {user_id} is not in the last analysis of conversation {conversation_id}")
+
+
 class RequestIdReused(InvalidInput):
     reason = "REQUEST_ID_REUSED"
 

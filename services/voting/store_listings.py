@@ -106,13 +106,36 @@ async def list_opinions(
     return opinions, encode_page_token(name, *(rows[size - 1][column] for column in listing.key))
 
 
-# NOT IN, because its votes are read once, into a hash table. NOT EXISTS becomes a join whose plan for any user is one for few
-# votes: those of somebody who has voted on thousands it goes through again for each opinion.
+# Three times the first so many of an index: of a conversation that was never analysed by the priorities its counts give, else
+# by those of the analysis, and of what came after it by its counts again. Only the branches that apply are run.
+#
+# NOT IN, because the person's votes are read once, into a hash table. NOT EXISTS becomes a join whose plan for any user is one
+# for few votes: those of somebody who has voted on thousands it goes through again for each opinion.
+UNSEEN = f"{VISIBLE} AND author_id <> $2 AND opinion_id NOT IN (SELECT opinion_id FROM voted)"
 NEXT = f"""
-SELECT {OPINION_COLUMNS}, group_votes FROM {OPINIONS_WITH_GROUP_VOTES}
-WHERE conversation_id = $1 AND {VISIBLE} AND author_id <> $2
-  AND opinion_id NOT IN (SELECT opinion_id FROM voting.votes WHERE conversation_id = $1 AND user_id = $2)
-ORDER BY priority_rank DESC, opinion_id DESC
+WITH voted AS MATERIALIZED (
+    SELECT opinion_id FROM voting.votes WHERE conversation_id = $1 AND user_id = $2
+), analysed AS MATERIALIZED (
+    SELECT horizon FROM voting.analyses WHERE conversation_id = $1
+), fresh AS MATERIALIZED (
+    SELECT {OPINION_COLUMNS}, group_votes, priority_rank AS rank FROM {OPINIONS_WITH_GROUP_VOTES}
+    WHERE conversation_id = $1 AND commit_xid >= (SELECT horizon FROM analysed) AND group_votes IS NULL AND {UNSEEN}
+)
+(
+    SELECT {OPINION_COLUMNS}, group_votes, priority_rank AS rank FROM {OPINIONS_WITH_GROUP_VOTES}
+    WHERE NOT EXISTS (SELECT FROM analysed) AND conversation_id = $1 AND {UNSEEN}
+    ORDER BY priority_rank DESC, opinion_id DESC
+    LIMIT $3
+) UNION ALL (
+    SELECT {OPINION_COLUMNS}, group_votes, analysed_rank
+    FROM voting.opinion_statistics JOIN voting.opinions USING (conversation_id, opinion_id)
+    WHERE EXISTS (SELECT FROM analysed) AND conversation_id = $1 AND {UNSEEN}
+    ORDER BY analysed_rank DESC, opinion_id DESC
+    LIMIT $3
+) UNION ALL (
+    SELECT * FROM fresh ORDER BY rank DESC, opinion_id DESC LIMIT $3
+)
+ORDER BY rank DESC, opinion_id DESC
 LIMIT $3
 """
 
@@ -120,8 +143,9 @@ LIMIT $3
 async def list_next(snapshot: Snapshot, conversation_id: UUID, user_id: UUID, size: int) -> list[Opinion]:
     """The visible opinions of others this person has not voted on, first those whose votes would tell most.
 
-    That is Polis' comment priority without its extremity, by rank (`voting.priority_rank`): high for few votes, few passes and
-    many agrees. Within a rank the greater id comes first.
+    That is Polis' comment priority, by rank: of the opinions in the last analysis as it was then; of the others without its
+    extremity, which is not known (`voting.priority_rank`): high for few votes, few passes and many agrees. Within a rank
+    the greater id comes first.
     """
     rows = await snapshot.fetch(NEXT, conversation_id, user_id, size)
     if not rows:

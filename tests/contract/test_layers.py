@@ -29,6 +29,7 @@ COUNTS_ROWS = re.compile(
 )
 PARTS_OF_A_SERVICE = {"__main__.py", "settings.py"}
 PARTS_OF_AN_API = {"service.py", "store.py"}
+SERVES = re.compile(r"^class (\w+)\(\1Servicer\)", re.MULTILINE)
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc", "base"}
 
 
@@ -55,7 +56,7 @@ def service_folders() -> list[Path]:
 
 def apis(service: Path) -> list[Path]:
     """Where a service keeps what it serves: in sub-packages, one an API, or in its own folder."""
-    return packages(service) or [service]
+    return [folder for folder in packages(service) if (folder / "service.py").exists()] or [service]
 
 
 def test_imports_keep_to_the_layers() -> None:
@@ -123,12 +124,13 @@ def test_a_service_has_a_composition_root_settings_and_rpcs(service: Path) -> No
         assert {path.name for path in api.iterdir()} >= PARTS_OF_AN_API, shown(api)
 
 
-def test_each_api_of_the_protos_is_served_from_a_folder_of_its_own() -> None:
+def test_each_api_of_the_protos_is_served_from_a_file_of_its_own() -> None:
     protos = "\n".join(path.read_text() for path in (ROOT / "protos").rglob("*_service.proto"))
     handlers = {
-        shown(api): re.findall(r"^class (\w+)\(\1Servicer\)", (api / "service.py").read_text(), re.MULTILINE)
+        shown(path): SERVES.findall(path.read_text())
         for service in service_folders()
         for api in apis(service)
+        for path in api.glob("*service.py")
     }
     served = [" ".join(classes) for classes in handlers.values()]
     assert sorted(served) == sorted(re.findall(r"^service (\w+) ", protos, re.MULTILINE)), handlers

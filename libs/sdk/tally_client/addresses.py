@@ -20,6 +20,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Four MiB are less than an analysis of a large conversation.
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     # Which calls may be repeated is known here; a policy found in DNS would know less.
     ("grpc.service_config_disable_resolution", 1),
 )

@@ -14,6 +14,7 @@ from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
+from tally.voting.v1.analysis_service_pb2_grpc import AnalysisServiceStub
 from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
 
 from tally_client.addresses import CHANNEL_OPTIONS, Addresses
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceAsyncStub
     from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceAsyncStub
     from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceAsyncStub
+    from tally.voting.v1.analysis_service_pb2_grpc import AnalysisServiceAsyncStub
     from tally.voting.v1.voting_service_pb2_grpc import VotingServiceAsyncStub
 
 RequestT = TypeVar("RequestT", bound=Message, contravariant=True)
@@ -68,7 +70,11 @@ class AsyncClient:
 
     @cached_property
     def voting(self) -> "VotingServiceAsyncStub":
-        return VotingServiceStub(self._connect(self._addresses.voting))
+        return VotingServiceStub(self._voting)
+
+    @cached_property
+    def analyses(self) -> "AnalysisServiceAsyncStub":
+        return AnalysisServiceStub(self._voting)
 
     @cached_property
     def coupons(self) -> "CouponServiceAsyncStub":
@@ -119,6 +125,10 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+    @cached_property
+    def _voting(self) -> grpc.aio.Channel:
+        return self._connect(self._addresses.voting)
 
     @cached_property
     def _claims(self) -> grpc.aio.Channel:

@@ -12,6 +12,7 @@ from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
+from tally.voting.v1.analysis_service_pb2_grpc import AnalysisServiceStub
 from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
 
 from tally_client.addresses import CHANNEL_OPTIONS, Addresses
@@ -58,7 +59,11 @@ class Client:
 
     @cached_property
     def voting(self) -> VotingServiceStub:
-        return VotingServiceStub(self._connect(self._addresses.voting))
+        return VotingServiceStub(self._voting)
+
+    @cached_property
+    def analyses(self) -> AnalysisServiceStub:
+        return AnalysisServiceStub(self._voting)
 
     @cached_property
     def coupons(self) -> CouponServiceStub:
@@ -109,6 +114,10 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    @cached_property
+    def _voting(self) -> grpc.Channel:
+        return self._connect(self._addresses.voting)
 
     @cached_property
     def _claims(self) -> grpc.Channel:
