@@ -23,11 +23,11 @@ def analysed(ballots: Ballots) -> Computed:
         basis=ballots.basis,
         vote_count=votes.votes.size,
         group_count=len(analysis.groups),
-        deleted_ids=ballots.deleted_ids,
         analysis=to_analysis(ballots.basis, votes.votes.size, len(participant_ids), opinion_ids, analysis),
         participants=to_participants(positions),
         positions=positions,
-        statistics=to_statistics(opinion_ids, analysis),
+        statistics=changed(to_statistics(opinion_ids, analysis), ballots.statistics),
+        without_statistics=sorted({*ballots.statistics.opinion_ids}.difference(opinion_ids)),
         standing=to_standing(opinion_ids, analysis),
         state=analysis.state.to_bytes(),
     )
@@ -64,9 +64,15 @@ def to_statistics(opinion_ids: list[str], analysis: Analysis) -> Statistics:
     of_opinions = analysis.group_votes.transpose(1, 0, 2)
     groups = np.broadcast_to(ids[:, None], (*of_opinions.shape[:2], 1))
     numbers = np.concatenate([groups, of_opinions], axis=2).reshape(len(opinion_ids), 4 * ids.size)
-    return Statistics(
-        opinion_ids, [f"{{{str(row)[1:-1]}}}" for row in numbers.tolist()], ranks(analysis.priority).tolist()
-    )
+    group_votes = [f"{{{','.join(map(str, row))}}}" for row in numbers.tolist()]
+    return Statistics(opinion_ids, group_votes, ranks(analysis.priority).tolist())
+
+
+def changed(statistics: Statistics, stored: Statistics) -> Statistics:
+    """Those that are not stored so."""
+    there = {*zip(*stored, strict=True)}
+    rows = [row for row in zip(*statistics, strict=True) if row not in there]
+    return Statistics(*map(list, zip(*rows, strict=True))) if rows else Statistics([], [], [])
 
 
 def ranks(priorities: Floats) -> Ints:

@@ -28,32 +28,6 @@ class Basis:
     time: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Ballots:
-    """A conversation's opinions and votes at one moment.
-
-    Args:
-        opinion_ids: 16 bytes each, ascending; those not deleted.
-        moderated: a byte each, 1 of those that were moved or hidden.
-        deleted_ids: opinions that were deleted.
-        participant_ids: 16 bytes each, ascending; those with a vote.
-        vote_counts: how many votes each of them has.
-        voted_on: the opinions of these votes, 16 bytes each.
-        votes: 2 bytes each, the highest first: 1 agrees, -1 disagrees, 0 passes.
-        state: what the last analysis left to start from; None before the first.
-    """
-
-    basis: Basis
-    opinion_ids: bytes
-    moderated: bytes
-    deleted_ids: Sequence[UUID]
-    participant_ids: bytes
-    vote_counts: Sequence[int]
-    voted_on: bytes
-    votes: bytes
-    state: bytes | None
-
-
 class Statistics(NamedTuple):
     """What the listings show of opinions, in columns.
 
@@ -65,6 +39,32 @@ class Statistics(NamedTuple):
     opinion_ids: list[str]
     group_votes: list[str]
     ranks: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Ballots:
+    """A conversation's opinions and votes at one moment.
+
+    Args:
+        opinion_ids: 16 bytes each, ascending; those not deleted.
+        moderated: a byte each, 1 of those that were moved or hidden.
+        participant_ids: 16 bytes each, ascending; those with a vote.
+        vote_counts: how many votes each of them has.
+        voted_on: the opinions of these votes, 16 bytes each.
+        votes: 2 bytes each, the highest first: 1 agrees, -1 disagrees, 0 passes.
+        statistics: what is stored of opinions.
+        state: what the last analysis left to start from; None before the first.
+    """
+
+    basis: Basis
+    opinion_ids: bytes
+    moderated: bytes
+    participant_ids: bytes
+    vote_counts: Sequence[int]
+    voted_on: bytes
+    votes: bytes
+    statistics: Statistics
+    state: bytes | None
 
 
 class Positions(NamedTuple):
@@ -93,20 +93,21 @@ class Computed:
     """An analysis to be stored.
 
     Args:
-        deleted_ids: opinions that had been deleted; nothing is to be left of them.
         analysis: a serialised `tally.voting.v1.Analysis` without participants.
         participants: one with participants alone.
+        statistics: of the opinions of which others are stored, or none.
+        without_statistics: opinions whose statistics are to go.
         state: what the next one starts from.
     """
 
     basis: Basis
     vote_count: int
     group_count: int
-    deleted_ids: Sequence[UUID]
     analysis: bytes
     participants: bytes
     positions: Positions
     statistics: Statistics
+    without_statistics: list[str]
     standing: Standing
     state: bytes
 

@@ -15,11 +15,17 @@ FROM voting.conversations c LEFT JOIN voting.analyses a USING (conversation_id)
 WHERE c.conversation_id = $1
 """
 OPINIONS = r"""
-SELECT coalesce(string_agg(uuid_send(opinion_id), '' ORDER BY opinion_id) FILTER (WHERE state <> 'deleted'), '') AS ids,
+SELECT coalesce(string_agg(uuid_send(opinion_id), '' ORDER BY opinion_id), '') AS ids,
        coalesce(string_agg(CASE WHEN state IN ('moved', 'hidden') THEN '\x01'::bytea ELSE '\x00' END, ''
-                           ORDER BY opinion_id) FILTER (WHERE state <> 'deleted'), '') AS moderated,
-       coalesce(array_agg(opinion_id) FILTER (WHERE state = 'deleted'), '{}') AS deleted_ids
+                           ORDER BY opinion_id), '') AS moderated
 FROM voting.opinions
+WHERE conversation_id = $1 AND state <> 'deleted'
+"""
+STATISTICS = """
+SELECT coalesce(array_agg(opinion_id::text ORDER BY opinion_id), '{}'),
+       coalesce(array_agg(group_votes::text ORDER BY opinion_id), '{}'),
+       coalesce(array_agg(analysed_rank ORDER BY opinion_id), '{}')
+FROM voting.opinion_statistics
 WHERE conversation_id = $1
 """
 # A row a person and not a vote, in the order of the primary key.
@@ -51,7 +57,8 @@ async def read_ballots(snapshot: Snapshot, conversation_id: UUID) -> Ballots | N
         return None
     basis = Basis(conversation_id, row["version"], row["conversation_version"], row["horizon"], row["time"])
     opinions = await snapshot.fetchrow(OPINIONS, conversation_id)
-    assert opinions is not None
+    statistics = await snapshot.fetchrow(STATISTICS, conversation_id)
+    assert opinions is not None and statistics is not None
     people, voted_on, votes = [], [], []
     async for page in snapshot.pages(VOTES, conversation_id, size=PAGE):
         for person, of_person, cast in page:
@@ -62,11 +69,11 @@ async def read_ballots(snapshot: Snapshot, conversation_id: UUID) -> Ballots | N
         basis,
         opinions["ids"],
         opinions["moderated"],
-        opinions["deleted_ids"],
         b"".join(people),
         [len(cast) // 2 for cast in votes],
         b"".join(voted_on),
         b"".join(votes),
+        Statistics(*statistics),
         row["state"],
     )
 
@@ -84,14 +91,13 @@ NEXT = f"UPDATE voting.analyses SET ({RESULT}) = ROW ({GIVEN}) WHERE conversatio
 async def store(tx: Transaction, computed: Computed) -> bool:
     """Stores an analysis with all that the listings read of it; False if another came first, and then nothing.
 
-    Takes no lock that a vote waits for. What differs from what is stored is found before anything is written: events wait for
-    every transaction that has written, so this one must not have for long.
+    Takes no lock that a vote waits for. Of opinions it writes what differs from what is stored, and no more: readers of events
+    wait for every transaction that has written, so it must be short.
     """
     basis = computed.basis
-    changed = await _changed(tx, basis.conversation_id, computed.statistics)
     if not await tx.execute(FIRST if basis.version == 0 else NEXT, *_result(computed)):
         return False
-    await _store_statistics(tx, basis.conversation_id, changed, computed.deleted_ids)
+    await _store_statistics(tx, computed)
     await _store_standing(tx, basis.conversation_id, computed.standing)
     payload = {
         "analysis_version": computed.version,
@@ -120,33 +126,23 @@ def _result(computed: Computed) -> tuple[object, ...]:
     )
 
 
-WANTED = "unnest($2::uuid[], $3::text[], $4::integer[])"
-CHANGED = f"""
-SELECT w.opinion_id, w.group_votes, w.rank
-FROM {WANTED} AS w(opinion_id, group_votes, rank)
-LEFT JOIN voting.opinion_statistics s ON s.conversation_id = $1 AND s.opinion_id = w.opinion_id
-WHERE s.opinion_id IS NULL OR s.analysed_rank <> w.rank OR s.group_votes <> w.group_votes::integer[]
-"""
 # An opinion that is deleted meanwhile takes its statistics along, or they go with the next analysis: no listing shows them.
-STORE_STATISTICS = f"""
+STORE_STATISTICS = """
 INSERT INTO voting.opinion_statistics (conversation_id, opinion_id, group_votes, analysed_rank)
-SELECT $1, opinion_id, group_votes::integer[], rank FROM {WANTED} AS w(opinion_id, group_votes, rank)
+SELECT $1, opinion_id, group_votes::integer[], rank
+FROM unnest($2::uuid[], $3::text[], $4::integer[]) AS w(opinion_id, group_votes, rank)
 ON CONFLICT (conversation_id, opinion_id)
     DO UPDATE SET group_votes = EXCLUDED.group_votes, analysed_rank = EXCLUDED.analysed_rank
 """
 DELETE_STATISTICS = "DELETE FROM voting.opinion_statistics WHERE conversation_id = $1 AND opinion_id = ANY($2::uuid[])"
 
 
-async def _changed(tx: Transaction, conversation_id: UUID, statistics: Statistics) -> Statistics:
-    rows = await tx.fetch(CHANGED, conversation_id, *statistics)
-    return Statistics(*([row[column] for row in rows] for column in range(3)))
-
-
-async def _store_statistics(tx: Transaction, conversation_id: UUID, changed: Statistics, deleted_ids: object) -> None:
-    if changed.opinion_ids:
-        await tx.execute(STORE_STATISTICS, conversation_id, *changed)
-    if deleted_ids:
-        await tx.execute(DELETE_STATISTICS, conversation_id, deleted_ids)
+async def _store_statistics(tx: Transaction, computed: Computed) -> None:
+    conversation_id = computed.basis.conversation_id
+    if computed.statistics.opinion_ids:
+        await tx.execute(STORE_STATISTICS, conversation_id, *computed.statistics)
+    if computed.without_statistics:
+        await tx.execute(DELETE_STATISTICS, conversation_id, computed.without_statistics)
 
 
 DELETE_STANDING = "DELETE FROM voting.group_opinions WHERE conversation_id = $1"
