@@ -3,3 +3,7 @@
 
 class ComputeFailed(Exception):
     """The process that computed for a job died, such as for want of memory."""
+
+
+class WorkerDied(Exception):
+    """The worker that ran the job gave no sign of life for too long."""

@@ -44,3 +44,14 @@ def gauge_by(name: str, unit: str, description: str, attribute: str, read: Calla
         return [Observation(value, {attribute: key}) for key, value in read().items()]
 
     _meter.create_observable_gauge(name, [observe], unit, description)
+
+
+def gauge_each(
+    name: str, unit: str, description: str, read: Callable[[], Iterable[tuple[Mapping[str, str], float]]]
+) -> None:
+    """Like `gauge`, for values that differ in several attributes: `read` answers each value with its own."""
+
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(value, attributes) for attributes, value in read()]
+
+    _meter.create_observable_gauge(name, [observe], unit, description)

@@ -21,7 +21,7 @@ WHERE pronamespace = to_regnamespace($1) AND proname LIKE 'procrastinate%' ORDER
 """
 INDEXES = """
 SELECT indexname, replace(replace(indexdef, 'jobs.', ''), 'expected.', '') FROM pg_indexes
-WHERE schemaname = $1 AND indexname <> 'jobs_not_done' ORDER BY 1
+WHERE schemaname = $1 AND indexname NOT IN ('jobs_not_done', 'jobs_by_lock') ORDER BY 1
 """
 TRIGGERS = """
 SELECT trigger_name, event_manipulation, replace(replace(action_statement, 'jobs.', ''), 'expected.', '')

@@ -85,6 +85,8 @@ COMMENT ON FUNCTION jobs.try_again IS
 SCHEDULE = """
 -- Most jobs have succeeded; these are those somebody looks for.
 CREATE INDEX jobs_not_done ON jobs.procrastinate_jobs (status, task_name, id) WHERE status IN ('todo', 'doing', 'failed');
+-- Before a job is taken, those with the same lock are looked for: by the library's own index among all that wait.
+CREATE INDEX jobs_by_lock ON jobs.procrastinate_jobs (lock) WHERE status IN ('todo', 'doing');
 
 CREATE TABLE operations.job_cursor (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
