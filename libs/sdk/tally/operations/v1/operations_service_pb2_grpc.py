@@ -29,7 +29,7 @@ class OperationsServiceStub:
     """For operators: stop and resume all writes, see how the system is, check and repair counters, look after background jobs.
 
     Besides the reasons each RPC lists, every RPC can answer INVALID_FIELDS, DEADLINE_EXCEEDED, DATABASE_UNAVAILABLE,
-    SHUTTING_DOWN and INTERNAL, and every write OUTCOME_UNKNOWN.
+    SHUTTING_DOWN and INTERNAL, every write OUTCOME_UNKNOWN, and RepairCounter and RetryJob HALTED.
     """
 
     def __init__(self, channel):
@@ -79,7 +79,7 @@ class OperationsServiceServicer:
     """For operators: stop and resume all writes, see how the system is, check and repair counters, look after background jobs.
 
     Besides the reasons each RPC lists, every RPC can answer INVALID_FIELDS, DEADLINE_EXCEEDED, DATABASE_UNAVAILABLE,
-    SHUTTING_DOWN and INTERNAL, and every write OUTCOME_UNKNOWN.
+    SHUTTING_DOWN and INTERNAL, every write OUTCOME_UNKNOWN, and RepairCounter and RetryJob HALTED.
     """
 
     def Halt(self, request, context):
@@ -118,7 +118,7 @@ class OperationsServiceServicer:
     def RepairCounter(self, request, context):
         """Sets a counter of one resource to the rows it counts, under the resource's lock, and the counters beside it that count
         the same rows. Leaves an audit row and an event where it changed something.
-        Reasons: COUNTER_NOT_FOUND, RESOURCE_NOT_FOUND, HALTED, REQUEST_ID_REUSED.
+        Reasons: COUNTER_NOT_FOUND, RESOURCE_NOT_FOUND, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,7 +134,7 @@ class OperationsServiceServicer:
 
     def RetryJob(self, request, context):
         """Has a job that failed for good tried again, from its first attempt. If the same work is queued already, nothing else is.
-        Reasons: JOB_NOT_FOUND, JOB_NOT_FAILED, HALTED, REQUEST_ID_REUSED.
+        Reasons: JOB_NOT_FOUND, JOB_NOT_FAILED, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,7 +190,7 @@ class OperationsService:
     """For operators: stop and resume all writes, see how the system is, check and repair counters, look after background jobs.
 
     Besides the reasons each RPC lists, every RPC can answer INVALID_FIELDS, DEADLINE_EXCEEDED, DATABASE_UNAVAILABLE,
-    SHUTTING_DOWN and INTERNAL, and every write OUTCOME_UNKNOWN.
+    SHUTTING_DOWN and INTERNAL, every write OUTCOME_UNKNOWN, and RepairCounter and RetryJob HALTED.
     """
 
     @staticmethod

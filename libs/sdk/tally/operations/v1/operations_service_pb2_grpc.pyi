@@ -30,7 +30,7 @@ class OperationsServiceStub:
     """For operators: stop and resume all writes, see how the system is, check and repair counters, look after background jobs.
 
     Besides the reasons each RPC lists, every RPC can answer INVALID_FIELDS, DEADLINE_EXCEEDED, DATABASE_UNAVAILABLE,
-    SHUTTING_DOWN and INTERNAL, and every write OUTCOME_UNKNOWN.
+    SHUTTING_DOWN and INTERNAL, every write OUTCOME_UNKNOWN, and RepairCounter and RetryJob HALTED.
     """
 
     @_typing.overload
@@ -56,7 +56,7 @@ class OperationsServiceStub:
     RepairCounter: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.RepairCounterRequest, _operations_service_pb2.RepairCounterResponse]
     """Sets a counter of one resource to the rows it counts, under the resource's lock, and the counters beside it that count
     the same rows. Leaves an audit row and an event where it changed something.
-    Reasons: COUNTER_NOT_FOUND, RESOURCE_NOT_FOUND, HALTED, REQUEST_ID_REUSED.
+    Reasons: COUNTER_NOT_FOUND, RESOURCE_NOT_FOUND, REQUEST_ID_REUSED.
     """
     ListJobs: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListJobsRequest, _operations_service_pb2.ListJobsResponse]
     """Pages through background jobs, newest first.
@@ -64,7 +64,7 @@ class OperationsServiceStub:
     """
     RetryJob: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.RetryJobRequest, _operations_service_pb2.RetryJobResponse]
     """Has a job that failed for good tried again, from its first attempt. If the same work is queued already, nothing else is.
-    Reasons: JOB_NOT_FOUND, JOB_NOT_FAILED, HALTED, REQUEST_ID_REUSED.
+    Reasons: JOB_NOT_FOUND, JOB_NOT_FAILED, REQUEST_ID_REUSED.
     """
 
 @_typing.type_check_only
@@ -72,7 +72,7 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     """For operators: stop and resume all writes, see how the system is, check and repair counters, look after background jobs.
 
     Besides the reasons each RPC lists, every RPC can answer INVALID_FIELDS, DEADLINE_EXCEEDED, DATABASE_UNAVAILABLE,
-    SHUTTING_DOWN and INTERNAL, and every write OUTCOME_UNKNOWN.
+    SHUTTING_DOWN and INTERNAL, every write OUTCOME_UNKNOWN, and RepairCounter and RetryJob HALTED.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -95,7 +95,7 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     RepairCounter: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.RepairCounterRequest, _operations_service_pb2.RepairCounterResponse]  # type: ignore[assignment]
     """Sets a counter of one resource to the rows it counts, under the resource's lock, and the counters beside it that count
     the same rows. Leaves an audit row and an event where it changed something.
-    Reasons: COUNTER_NOT_FOUND, RESOURCE_NOT_FOUND, HALTED, REQUEST_ID_REUSED.
+    Reasons: COUNTER_NOT_FOUND, RESOURCE_NOT_FOUND, REQUEST_ID_REUSED.
     """
     ListJobs: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListJobsRequest, _operations_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Pages through background jobs, newest first.
@@ -103,14 +103,14 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     """
     RetryJob: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.RetryJobRequest, _operations_service_pb2.RetryJobResponse]  # type: ignore[assignment]
     """Has a job that failed for good tried again, from its first attempt. If the same work is queued already, nothing else is.
-    Reasons: JOB_NOT_FOUND, JOB_NOT_FAILED, HALTED, REQUEST_ID_REUSED.
+    Reasons: JOB_NOT_FOUND, JOB_NOT_FAILED, REQUEST_ID_REUSED.
     """
 
 class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
     """For operators: stop and resume all writes, see how the system is, check and repair counters, look after background jobs.
 
     Besides the reasons each RPC lists, every RPC can answer INVALID_FIELDS, DEADLINE_EXCEEDED, DATABASE_UNAVAILABLE,
-    SHUTTING_DOWN and INTERNAL, and every write OUTCOME_UNKNOWN.
+    SHUTTING_DOWN and INTERNAL, every write OUTCOME_UNKNOWN, and RepairCounter and RetryJob HALTED.
     """
 
     @_abc_1.abstractmethod
@@ -161,7 +161,7 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_operations_service_pb2.RepairCounterResponse, _abc.Awaitable[_operations_service_pb2.RepairCounterResponse]]:
         """Sets a counter of one resource to the rows it counts, under the resource's lock, and the counters beside it that count
         the same rows. Leaves an audit row and an event where it changed something.
-        Reasons: COUNTER_NOT_FOUND, RESOURCE_NOT_FOUND, HALTED, REQUEST_ID_REUSED.
+        Reasons: COUNTER_NOT_FOUND, RESOURCE_NOT_FOUND, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
@@ -181,7 +181,7 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.RetryJobResponse, _abc.Awaitable[_operations_service_pb2.RetryJobResponse]]:
         """Has a job that failed for good tried again, from its first attempt. If the same work is queued already, nothing else is.
-        Reasons: JOB_NOT_FOUND, JOB_NOT_FAILED, HALTED, REQUEST_ID_REUSED.
+        Reasons: JOB_NOT_FOUND, JOB_NOT_FAILED, REQUEST_ID_REUSED.
         """
 
 def add_OperationsServiceServicer_to_server(servicer: OperationsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
