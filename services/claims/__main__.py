@@ -8,9 +8,7 @@ from tally.claims.v1 import coupon_service_pb2, exchange_service_pb2
 from tally.claims.v1.coupon_service_pb2_grpc import add_CouponServiceServicer_to_server
 from tally.claims.v1.exchange_service_pb2_grpc import add_ExchangeServiceServicer_to_server
 
-from libs.data.catalog import COUPON_CLAIMS, COUPON_STOCK, COUPON_WAITING, EXCHANGES_COMPLETED, FOOD_STOCK
 from libs.data.database import Database
-from libs.data.verifier import Verifier
 from libs.rpc.server import Composition, Registration, run
 from services.claims.coupons.claiming import Claiming
 from services.claims.coupons.service import CouponService
@@ -19,8 +17,6 @@ from services.claims.exchanges.exchanging import Exchanging
 from services.claims.exchanges.expiry import Expiry
 from services.claims.exchanges.service import ExchangeService
 from services.claims.settings import ClaimsSettings
-
-VERIFIED = (COUPON_STOCK.remaining, COUPON_CLAIMS, COUPON_WAITING, *FOOD_STOCK.counters, EXCHANGES_COMPLETED)
 
 
 @asynccontextmanager
@@ -38,7 +34,6 @@ async def compose(settings: ClaimsSettings) -> AsyncIterator[Composition]:
             for work in (
                 sold_out.run(),
                 Expiry(database, exchanging, settings.claims_expiry_seconds).run(),
-                Verifier(database, VERIFIED, settings.claims_verify_seconds).run(),
             )
         ]
         try:

@@ -24,4 +24,3 @@ class ClaimsSettings(ServerSettings):
         default=900.0, gt=0, le=30 * 86_400, description="how long portions are held for an exchange to be confirmed"
     )
     claims_expiry_seconds: float = Field(default=1.0, gt=0, description="between two looks for holds that have ended")
-    claims_verify_seconds: float = Field(default=20.0, gt=0, description="between two rounds of verification")

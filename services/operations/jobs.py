@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from functools import partial
 
 from libs.data.database import Database
 from libs.data.transaction import Transaction
@@ -43,7 +42,7 @@ def jobs(settings: OperationsSettings) -> tuple[Job, ...]:
 
 async def _prune(database: Database, prune: Prune, retention: timedelta) -> None:
     for _ in range(MOST_BATCHES):
-        pruned = (await database.write(partial(prune, retention=retention, at_most=AT_ONCE))).value
+        pruned = (await database.write(lambda tx: prune(tx, retention, AT_ONCE))).value
         PRUNED.add(pruned, {"what": prune.__name__.removeprefix("prune_")})
         if pruned < AT_ONCE:
             return

@@ -1,15 +1,12 @@
 """Composition root of the petition service: `python -m services.petition`."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tally.petition.v1 import petition_service_pb2
 from tally.petition.v1.petition_service_pb2_grpc import add_PetitionServiceServicer_to_server
 
-from libs.data.catalog import CO_SIGNERS
 from libs.data.database import Database
-from libs.data.verifier import Verifier
 from libs.rpc.server import Composition, Registration, run
 from services.petition.service import PetitionService
 from services.petition.settings import PetitionSettings
@@ -20,22 +17,17 @@ from services.petition.signing import Signing
 async def compose(settings: PetitionSettings) -> AsyncIterator[Composition]:
     async with Database.open(settings.database) as database:
         signing = Signing(database, settings)
-        verification = asyncio.create_task(Verifier(database, (CO_SIGNERS,), settings.petition_verify_seconds).run())
-        try:
-            yield Composition(
-                services=[
-                    Registration(
-                        add_PetitionServiceServicer_to_server,
-                        PetitionService(database, signing, settings),
-                        petition_service_pb2.DESCRIPTOR.services_by_name["PetitionService"],
-                    )
-                ],
-                drain=[signing.drain, database.drain],
-                ready=database.ping,
-            )
-        finally:
-            verification.cancel()
-            await asyncio.gather(verification, return_exceptions=True)
+        yield Composition(
+            services=[
+                Registration(
+                    add_PetitionServiceServicer_to_server,
+                    PetitionService(database, signing, settings),
+                    petition_service_pb2.DESCRIPTOR.services_by_name["PetitionService"],
+                )
+            ],
+            drain=[signing.drain, database.drain],
+            ready=database.ping,
+        )
 
 
 def main() -> None:

@@ -23,7 +23,6 @@ class PetitionSettings(ServerSettings):
     petition_max_batch: int = Field(default=512, ge=1, description="commands of one transaction")
     petition_max_queue: int = Field(default=20_000, ge=1, description="commands that may wait; more are refused")
     petition_stream_window: int = Field(default=256, ge=1, description="signatures in flight on one stream")
-    petition_verify_seconds: float = Field(default=20.0, gt=0, description="between two rounds of verification")
 
     @field_validator("petition_default_thresholds")
     @classmethod

@@ -8,17 +8,13 @@ from tally.voting.v1 import analysis_service_pb2, voting_service_pb2
 from tally.voting.v1.analysis_service_pb2_grpc import add_AnalysisServiceServicer_to_server
 from tally.voting.v1.voting_service_pb2_grpc import add_VotingServiceServicer_to_server
 
-from libs.data.catalog import OPINIONS, PARTICIPANTS, VISIBLE_OPINIONS, VISIBLE_PARTICIPANTS, VISIBLE_VOTES, VOTES
 from libs.data.database import Database
-from libs.data.verifier import Verifier
 from libs.rpc.server import Composition, Registration, run
 from services.voting.analysis_service import AnalysisService
 from services.voting.author_votes import AuthorVotes
 from services.voting.casting import Casting
 from services.voting.service import VotingService
 from services.voting.settings import VotingSettings
-
-VERIFIED = (OPINIONS, VOTES, PARTICIPANTS, VISIBLE_OPINIONS, VISIBLE_VOTES, VISIBLE_PARTICIPANTS)
 
 
 @asynccontextmanager
@@ -27,7 +23,6 @@ async def compose(settings: VotingSettings) -> AsyncIterator[Composition]:
         casting = Casting(database, settings)
         background = [
             asyncio.create_task(AuthorVotes(database, casting, settings.voting_author_votes_seconds).run()),
-            asyncio.create_task(Verifier(database, VERIFIED, settings.voting_verify_seconds).run()),
         ]
         try:
             yield Composition(

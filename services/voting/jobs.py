@@ -3,6 +3,7 @@
 from libs.data.events import StoredEvent
 from libs.data.ids import parse_id
 from libs.jobs.job import Due, Job, JobContext
+from libs.jobs.reconciliation import healing
 from services.voting import store_analysing
 from services.voting.analysing import compute
 from services.voting.rules_analysis import pause_after
@@ -38,4 +39,7 @@ def analysis_due(event: StoredEvent) -> Due | None:
     return None
 
 
-JOBS = (Job("analysis", analyse, follows=analysis_due),)
+JOBS = (
+    Job("analysis", analyse, follows=analysis_due),
+    healing("reconcile_conversations", ROLE),
+)

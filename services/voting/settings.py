@@ -17,4 +17,3 @@ class VotingSettings(ServerSettings):
     voting_author_votes_seconds: float = Field(
         default=1.0, gt=0, description="between two looks for authors' votes that a dead process left to be cast"
     )
-    voting_verify_seconds: float = Field(default=20.0, gt=0, description="between two rounds of verification")

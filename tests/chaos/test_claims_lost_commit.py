@@ -34,7 +34,7 @@ TOO_LATE = [("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"), ("DEADLINE_EXCEEDED", ""
 @pytest.fixture(scope="module")
 def service(proxy: CommitProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """One for all tests of this file; each has coupons of its own. Nothing ends by itself, so that who commits is known."""
-    quiet = {"claims_expiry_seconds": "3600", "claims_verify_seconds": "3600", "lock_timeout": "0.3"}
+    quiet = {"claims_expiry_seconds": "3600", "lock_timeout": "0.3"}
     with claims_service(proxy.url, tmp_path_factory.mktemp("proxied") / "claims.log", **quiet) as service:
         yield service
 

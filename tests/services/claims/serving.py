@@ -13,6 +13,6 @@ from tests.servers import channel_to, quick
 @asynccontextmanager
 async def claims_channel(database_url: str, **settings: object) -> AsyncIterator[grpc.aio.Channel]:
     """To a claims service on this database, with the rights it has in production."""
-    made = quick(ClaimsSettings, database_url, "tally_claims", **({"claims_verify_seconds": 3600.0} | settings))
+    made = quick(ClaimsSettings, database_url, "tally_claims", **settings)
     async with channel_to("claims", made, compose) as channel:
         yield channel

@@ -60,7 +60,8 @@ async def test_each_resource_is_on_one_page_and_no_page_is_larger_than_asked(
     ids = await signed_petitions(petitions, 5)
     for petition_id in ids:
         await db.execute(BREAK, petition_id, 1)
-    pages, token = [], ""
+    pages: list[list[str]] = []
+    token = ""
     while not pages or token:
         page = await operator.verify(SIGNERS, page_size=2, page_token=token)
         pages.append([found[1] for found in said(page)])

@@ -117,6 +117,6 @@ def a_signature(
 @asynccontextmanager
 async def petition_service(database_url: str, **settings: object) -> AsyncIterator[Petitions]:
     """A petition service on this database, with the rights it has in production."""
-    made = quick(PetitionSettings, database_url, "tally_petition", **({"petition_verify_seconds": 3600.0} | settings))
+    made = quick(PetitionSettings, database_url, "tally_petition", **settings)
     async with channel_to("petition", made, compose) as channel:
         yield Petitions(PetitionServiceStub(channel))

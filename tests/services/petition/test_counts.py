@@ -1,6 +1,5 @@
-"""GetCoSignerCount and VerifyCoSignerCount, and the background verification."""
+"""GetCoSignerCount and VerifyCoSignerCount."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -9,15 +8,10 @@ from structlog.testing import capture_logs
 from tally.common.v1 import count_pb2
 from tally.petition.v1 import petition_service_pb2 as messages
 
-from libs.data.catalog import CO_SIGNERS
-from libs.data.database import Database
-from libs.data.errors import Halted
-from libs.data.settings import DatabaseSettings
-from libs.data.verifier import Verifier
 from tests.eventually import becomes_true
 from tests.servers import refused
 from tests.services.petition.people import Petitions
-from tests.stored import Connection, counters_equal_rows, event_kinds, everything, halt, resume
+from tests.stored import Connection, counters_equal_rows, event_kinds, everything
 
 
 async def regions(petitions: Petitions, petition_id: str) -> tuple[int, dict[str, int]]:
@@ -179,73 +173,3 @@ async def test_a_repair_sets_the_count_to_its_rows_with_an_audit_row_and_an_even
     assert (again.consistent, again.repaired) == (True, False)
     assert await db.fetchval("SELECT count(*) FROM operations.counter_repairs") == 1
     assert (await petitions.sign(petition_id)).co_signer_count == 3
-
-
-async def a_round(verifier: Verifier, db: Connection) -> tuple[int, list[str]]:
-    """Discrepancies found, and the severities logged. Waits for the end of every transaction of the server that is older
-    than what this test wrote, because readers of the event stream do."""
-    settled = "SELECT coalesce(max(xid) < pg_snapshot_xmin(pg_current_snapshot()), true) FROM operations.events"
-    async with asyncio.timeout(30):
-        while not await db.fetchval(settled):  # noqa: ASYNC110  # nobody is told
-            await asyncio.sleep(0.01)
-    with capture_logs() as logs:
-        found = await verifier.round()
-    return len(found), [entry["severity"] for entry in logs if entry["event"] == "counter_discrepancy"]
-
-
-async def test_a_discrepancy_in_an_active_petition_is_logged_and_told_to_the_event_stream_once(
-    petitions: Petitions, db: Connection, database_url: str
-) -> None:
-    settings = DatabaseSettings(database_url=database_url, database_role="tally_petition")
-    petition_id = (await petitions.create()).petition_id
-    async with Database.open(settings) as database:
-        verifier = Verifier(database, (CO_SIGNERS,), 3600.0)
-        assert await a_round(verifier, db) == (0, [])  # from here on it knows what is active
-        await petitions.sign(petition_id)
-        assert await a_round(verifier, db) == (0, [])
-        await petitions.sign(petition_id)
-        await break_counter(db, petition_id, 1)
-        assert await a_round(verifier, db) == (1, ["MEDIUM"])
-        for _ in range(3):
-            await petitions.sign(petition_id)
-            assert (await a_round(verifier, db))[0] == 1
-        assert (await event_kinds(db, petition_id)).count("petition.counter_discrepancy") == 1
-        await petitions.stub.VerifyCoSignerCount(
-            messages.VerifyCoSignerCountRequest(petition_id=petition_id, repair=True)
-        )
-        assert await a_round(verifier, db) == (0, [])
-        await petitions.sign(petition_id)
-        await break_counter(db, petition_id, 1)
-        assert (await a_round(verifier, db))[0] == 1
-        assert (await event_kinds(db, petition_id)).count("petition.counter_discrepancy") == 2
-
-
-async def test_a_petition_nobody_touched_is_not_verified(
-    petitions: Petitions, db: Connection, database_url: str
-) -> None:
-    petition_id = (await petitions.create()).petition_id
-    async with Database.open(DatabaseSettings(database_url=database_url)) as database:
-        verifier = Verifier(database, (CO_SIGNERS,), 3600.0)
-        await a_round(verifier, db)
-        await break_counter(db, petition_id, 1)
-        assert await a_round(verifier, db) == (0, [])
-
-
-async def test_a_discrepancy_found_while_halted_is_told_after_the_resume(
-    petitions: Petitions, db: Connection, database_url: str
-) -> None:
-    """A round that could not be finished is not forgotten."""
-    first, second = [(await petitions.create()).petition_id for _ in range(2)]
-    async with Database.open(DatabaseSettings(database_url=database_url)) as database:
-        verifier = Verifier(database, (CO_SIGNERS,), 3600.0)
-        await a_round(verifier, db)
-        for petition_id in (first, second):
-            await petitions.sign(petition_id)
-            await break_counter(db, petition_id, 1)
-        await halt(db)
-        with pytest.raises(Halted):
-            await a_round(verifier, db)
-        await resume(db)
-        await a_round(verifier, db)
-        for petition_id in (first, second):
-            assert (await event_kinds(db, petition_id)).count("petition.counter_discrepancy") == 1

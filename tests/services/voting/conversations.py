@@ -167,7 +167,7 @@ def totals(counts: resources.ConversationCounts) -> tuple[int, int, int]:
 @asynccontextmanager
 async def voting_service(database_url: str, **settings: object) -> AsyncIterator[Conversations]:
     """A voting service on this database, with the rights it has in production."""
-    quiet = {"voting_verify_seconds": 3600.0, "voting_author_votes_seconds": 3600.0}
+    quiet = {"voting_author_votes_seconds": 3600.0}
     made = quick(VotingSettings, database_url, "tally_voting", **(quiet | settings))
     async with channel_to("voting", made, compose) as channel:
         yield Conversations(VotingServiceStub(channel))

@@ -42,7 +42,7 @@ SUMMARY = 'topic,Wages\nurl,https://pol.is/wages\nconversation-description,"How 
 
 @pytest.fixture
 async def address(database_url: str) -> AsyncIterator[str]:
-    quiet = {"voting_verify_seconds": 3600.0, "voting_author_votes_seconds": 3600.0}
+    quiet = {"voting_author_votes_seconds": 3600.0}
     async with serving("voting", quick(VotingSettings, database_url, "tally_voting", **quiet), compose) as server:
         yield server.address
     await all_counts_hold(database_url)
