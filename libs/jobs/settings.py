@@ -24,4 +24,5 @@ class JobSettings(BaseSettings):
         gt=0,
         description="a worker that gave no sign of life for so long is dead, and its jobs are taken over",
     )
+    statement_seconds: float = Field(default=15.0, gt=0, description="one statement of a job may take so long")
     drain_seconds: float = Field(default=8.0, ge=0, description="jobs get this long to end when the process stops")

@@ -11,13 +11,17 @@ from libs.rpc.server import Composition, Registration, run
 from services.operations.databases import service_databases
 from services.operations.service import OperationsService
 from services.operations.settings import OperationsSettings
+from services.operations.worker import background
 
 
 @asynccontextmanager
 async def compose(settings: OperationsSettings) -> AsyncIterator[Composition]:
     async with (
         Database.open(settings.database) as database,
-        service_databases(settings.database, settings.operations_service_pool_max) as services,
+        service_databases(
+            settings.database, settings.operations_service_pool_max, settings.jobs.statement_seconds
+        ) as services,
+        background(settings, database, services) as drain_jobs,
     ):
         yield Composition(
             services=[
@@ -27,7 +31,7 @@ async def compose(settings: OperationsSettings) -> AsyncIterator[Composition]:
                     operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"],
                 )
             ],
-            drain=[database.drain, *(each.drain for each in services.values())],
+            drain=[*drain_jobs, database.drain, *(each.drain for each in services.values())],
             ready=database.ping,
         )
 

@@ -12,11 +12,14 @@ SERVICE_ROLES = tuple(dict.fromkeys(counter.aggregate.role for counter in COUNTE
 
 
 @asynccontextmanager
-async def service_databases(settings: DatabaseSettings, pool_max: int) -> AsyncIterator[Mapping[str, Database]]:
+async def service_databases(
+    settings: DatabaseSettings, pool_max: int, statement_seconds: float = 15.0
+) -> AsyncIterator[Mapping[str, Database]]:
     """One database a role. The login must be a member of each.
 
     Args:
         pool_max: connections for writing, and as many for reading, of each role. They are made when first used.
+        statement_seconds: what one statement may take; jobs read more than callers wait for.
     """
     async with AsyncExitStack() as stack:
         yield {
@@ -27,6 +30,7 @@ async def service_databases(settings: DatabaseSettings, pool_max: int) -> AsyncI
                             "database_role": role,
                             "write_pool_max": pool_max,
                             "read_pool_max": pool_max,
+                            "statement_timeout": statement_seconds,
                             "replica_urls": [],
                         }
                     )

@@ -43,3 +43,17 @@ class ResourceNotFound(NotFound):
 
     def __init__(self, name: str, resource_id: str) -> None:
         super().__init__(f"counter {name} has no resource {resource_id!r}")
+
+
+class JobNotFound(NotFound):
+    reason = "JOB_NOT_FOUND"
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"there is no job {job_id}, or it is not kept any more")
+
+
+class JobNotFailed(FailedPrecondition):
+    reason = "JOB_NOT_FAILED"
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id} has not failed for good")

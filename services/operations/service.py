@@ -18,7 +18,7 @@ from libs.data.ids import parse_id
 from libs.data.requests import first_answer
 from libs.data.revision import newest_revision
 from libs.rpc.times import to_timestamp
-from services.operations import convert_counters, store, store_counters
+from services.operations import convert_counters, convert_jobs, store, store_counters, store_jobs
 from services.operations.halting import writes_ended
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -99,6 +99,23 @@ class OperationsService(OperationsServiceServicer):
         if answer.repaired and not answer.replayed:
             log.warning("counter_repaired", counter=counter.name, resource_id=request.resource_id)
         return answer
+
+    async def ListJobs(self, request: messages.ListJobsRequest, context: Context) -> messages.ListJobsResponse:
+        work = partial(
+            store_jobs.jobs_page,
+            job_type=request.job_type,
+            states=convert_jobs.to_states(request.state),
+            size=request.page_size or convert_jobs.DEFAULT_PAGE_SIZE,
+            token=request.page_token,
+        )
+        jobs, token = await self._database.read(work, PRIMARY)
+        return messages.ListJobsResponse(jobs=map(convert_jobs.to_job, jobs), next_page_token=token)
+
+    async def RetryJob(self, request: messages.RetryJobRequest, context: Context) -> messages.RetryJobResponse:
+        work = partial(store_jobs.retry, job_id=int(request.job_id), request_id=parse_id(request.request_id))
+        job, token, replayed = first_answer(await self._database.write(work))
+        log.info("job_retried", job_type=job.job_type, key=job.key, job_id=request.job_id, replayed=replayed)
+        return messages.RetryJobResponse(job=convert_jobs.to_job(job), commit_token=token, replayed=replayed)
 
 
 def _to_halt_state(state: store.HaltState) -> resources.HaltState:

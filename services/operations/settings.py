@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from libs.data.settings import DatabaseSettings
+from libs.jobs.settings import JobSettings
 from libs.rpc.settings import ServerSettings
 
 
@@ -12,6 +13,7 @@ class OperationsSettings(ServerSettings):
     listen: str = "127.0.0.1:50056"
     metrics_listen: str = "127.0.0.1:50156"
     database: DatabaseSettings = Field(default_factory=lambda: DatabaseSettings(database_role="tally_operations"))
+    jobs: JobSettings = Field(default_factory=JobSettings)
 
     operations_status_seconds: float = Field(
         default=2.0, gt=0, description="GetStatus waits this long for the database before it answers without"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tally.operations.v1 import operations_service_pb2 as messages
 from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 
+from libs.jobs.settings import JobSettings
 from services.operations.__main__ import compose
 from services.operations.settings import OperationsSettings
 from tests.servers import channel_to, quick
@@ -52,7 +53,9 @@ class Operator:
 
 @asynccontextmanager
 async def operations_service(database_url: str, **settings: object) -> AsyncIterator[Operator]:
-    """An operations service on this database, with the rights it has in production."""
-    made = quick(OperationsSettings, database_url, "tally_operations", **settings)
+    """An operations service on this database, with the rights it has in production. It works on jobs if `jobs` says so."""
+    made = quick(
+        OperationsSettings, database_url, "tally_operations", **{"jobs": JobSettings(enabled=False), **settings}
+    )
     async with channel_to("operations", made, compose) as channel:
         yield Operator(OperationsServiceStub(channel))
