@@ -4,7 +4,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from services.voting.groups.arrays import Floats, Ints, packed
-from services.voting.groups.clusters import Grouping, group
+from services.voting.groups.clusters import Choice, group
 from services.voting.groups.consensus import group_aware, majority
 from services.voting.groups.counts import AGREE, DISAGREE, counted
 from services.voting.groups.identity import identified
@@ -34,21 +34,25 @@ def analyse(votes: Votes, previous: State | None = None) -> Analysis:
         memory = recalled(previous, packed(votes.participant_ids), packed(votes.opinion_ids))
         opinion_map = project(matrix, memory.components)
         people = np.flatnonzero(who_is_in(matrix.vote_counts, matrix.opinion_count, memory.were_in))
-        grouping = group(opinion_map.participants[people], memory.of(people))
-        return described(votes, opinion_map, people, grouping, memory.group_ids)
+        before = memory.group_ids[people]
+        groups, choice = group(opinion_map.participants[people], before, memory.choice)
+        return described(votes, opinion_map, people, groups, before, choice)
 
 
-def described(votes: Votes, opinion_map: OpinionMap, people: Ints, grouping: Grouping, ids_before: Ints) -> Analysis:
-    """What a grouping means.
+def described(
+    votes: Votes, opinion_map: OpinionMap, people: Ints, groups_of: Ints, before: Ints, choice: Choice | None
+) -> Analysis:
+    """What the groups mean.
 
     Args:
-        people: those who are in, whom the grouping is of.
-        ids_before: (everybody,), the id of each one's group in the run before; -1 where there was none.
+        people: those who are in.
+        groups_of: the group of each of these, from 0.
+        before: the id of their group in the run before; -1 where there was none.
     """
-    ids = identified(grouping.groups, ids_before[people])
+    ids = identified(groups_of, before)
     order = np.argsort(ids)
     groups = np.full(len(votes.participant_ids), -1, np.int32)
-    groups[people] = np.argsort(order)[grouping.groups]
+    groups[people] = np.argsort(order)[groups_of]
     ids = ids[order]
     group_votes = counted(votes, groups, ids.size)
     everybody = counted(votes, np.zeros_like(groups), 1)[0]
@@ -72,7 +76,7 @@ def described(votes: Votes, opinion_map: OpinionMap, people: Ints, grouping: Gro
         ),
         consensus=majority(everybody, considered),
         explained_variance=opinion_map.explained_variance,
-        state=_state(votes, opinion_map, people, grouping, group_ids[people]),
+        state=_state(votes, opinion_map, people, group_ids[people], choice),
     )
 
 
@@ -81,15 +85,12 @@ def _group(group_id: int, positions: Floats, representative: tuple[Representativ
     return Group(group_id, len(positions), (x, y), representative)
 
 
-def _state(votes: Votes, opinion_map: OpinionMap, people: Ints, grouping: Grouping, group_ids: Ints) -> State:
+def _state(votes: Votes, opinion_map: OpinionMap, people: Ints, group_ids: Ints, choice: Choice | None) -> State:
     loaded = np.flatnonzero(opinion_map.components.any(axis=0))
-    choice = grouping.choice
     return State(
         opinion_ids=packed(votes.opinion_ids)[loaded],
         components=opinion_map.components[:, loaded],
         participant_ids=packed(votes.participant_ids)[people],
         group_ids=group_ids,
-        base_clusters=grouping.base_clusters,
-        by_number=grouping.by_number,
-        choice=(choice.k, choice.best, choice.wins) if choice else (0, 0, 0),
+        choice=(choice.k, choice.best, choice.wins) if choice else None,
     )

@@ -1,6 +1,6 @@
-"""Groups of people on the opinion map, by way of base clusters; how many there are changes only when it keeps being better."""
+"""Groups of people on the opinion map; how many there are changes only when it keeps being better."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,13 @@ from services.voting.groups.constants import (
 )
 from services.voting.groups.kmeans import Clustering, filled, kmeans, means, silhouette, spread
 
-NUMBERS = range(FEWEST_GROUPS, MOST_GROUPS + 1)
-
 _ITERATIONS = 100
 # Base clusters summarise where people are; they are good enough when none moves further than this on the map.
 _BASE_STILL = 0.01
-# Of k-means without a run before: the best of so many starts.
-_STARTS = 20
+# K-means ends where it began to go; the tightest of so many beginnings, of which so many are followed to the end.
+_STARTS, _FOLLOWED = 20, 5
+# Groups from anew replace those of the run before when they are tighter than this part of it, so that nobody moves for nothing.
+_CLEARLY = 0.995
 _SEED = 1
 
 
@@ -40,43 +40,35 @@ class Choice:
     wins: int
 
 
-@dataclass(frozen=True, slots=True)
-class Grouping:
-    """Attributes:
-    base_clusters: (people,), of each person.
-    by_number: (4, people), the group of each person if there are 2, 3, 4 or 5; -1 where so many are not looked for.
-    choice: None where nobody is there.
+def group(points: Floats, before: Ints, choice: Choice | None) -> tuple[Ints, Choice | None]:
+    """The group of each person, from 0, and how the number of groups came about; None where nobody is there.
+
+    Base clusters, a hundred places where people are, say how many groups there are and where to look for them. The people
+    themselves settle which they are in.
+
+    Args:
+        points: (people, 2), of those who are in.
+        before: of each, any number of their group in the run before; -1 where they were in none.
+        choice: that of the run before.
     """
-
-    base_clusters: Ints
-    by_number: Ints
-    choice: Choice | None
-
-    @property
-    def groups(self) -> Ints:
-        """Of each person, from 0."""
-        return self.base_clusters if self.choice is None else self.by_number[self.choice.k - FEWEST_GROUPS]
-
-
-def group(points: Floats, before: Grouping) -> Grouping:
-    """Args:
-    points: (people, 2), of those who are in.
-    before: the same people in the run before; -1 where somebody was not in.
-    """
-    people = len(points)
-    by_number = np.full((len(NUMBERS), people), -1, np.int32)
-    if people == 0:
-        return Grouping(np.zeros(0, np.int32), by_number, None)
-    base = _base_clusters(points, before.base_clusters)
+    if not len(points):
+        return np.zeros(0, np.int32), None
+    base = base_clusters(points)
     sizes = np.bincount(base.labels).astype(np.float64)
     distances = cdist(base.centers, base.centers)
-    scores = {}
-    for k in numbers(len(base.centers)):
-        members = before.by_number[k - FEWEST_GROUPS]
-        found = _groups(base.centers, sizes, k, _centers_of(points, members))
-        by_number[k - FEWEST_GROUPS] = found.labels[base.labels]
-        scores[k] = silhouette(distances, found.labels)
-    return Grouping(base.labels, by_number, choose(scores, before.choice))
+    found = {k: tightest(base.centers, sizes, k) for k in numbers(len(base.centers))}
+    choice = choose({k: silhouette(distances, tried[0].labels) for k, tried in found.items()}, choice)
+    return settled(points, choice.k, found[choice.k], before).labels, choice
+
+
+def base_clusters(points: Floats) -> Clustering:
+    """At most a hundred; where people have no more places than that, a place each."""
+    weights = np.ones(len(points))
+    distinct, labels = np.unique(points, axis=0, return_inverse=True)
+    if len(distinct) <= BASE_CLUSTERS:
+        return Clustering(labels.ravel(), distinct, 0.0)
+    start = spread(points, weights, BASE_CLUSTERS, np.random.default_rng(_SEED))
+    return kmeans(points, weights, start, _ITERATIONS, _BASE_STILL)
 
 
 def numbers(base_clusters: int) -> range:
@@ -84,8 +76,16 @@ def numbers(base_clusters: int) -> range:
     return range(FEWEST_GROUPS, min(MOST_GROUPS, FEWEST_GROUPS + base_clusters // BASE_CLUSTERS_A_GROUP) + 1)
 
 
-def choose(scores: dict[int, float], before: Choice | None) -> Choice:
-    """The number with the best silhouette once it has been the best in four runs in a row, and until then the one in use.
+def tightest(points: Floats, weights: Floats, k: int) -> list[Clustering]:
+    """Different ways to make k groups, the tightest first."""
+    chance = np.random.default_rng(_SEED)
+    starts = [spread(points, weights, k, chance) for _ in range(_STARTS)]
+    tried = {round(found.inertia, 9): found for found in (kmeans(points, weights, s, _ITERATIONS) for s in starts)}
+    return [tried[inertia] for inertia in sorted(tried)][:_FOLLOWED]
+
+
+def choose(scores: Mapping[int, float], before: Choice | None) -> Choice:
+    """The number with the best score once it has been the best in four runs in a row, and until then the one in use.
 
     Of two as good, the smaller.
     """
@@ -95,35 +95,15 @@ def choose(scores: dict[int, float], before: Choice | None) -> Choice:
     return Choice(best if wins >= WINS_TO_CHANGE else in_use, best, wins)
 
 
-def _base_clusters(points: Floats, members: Ints) -> Clustering:
-    """At most a hundred; where people have no more places than that, a place each."""
+def settled(points: Floats, k: int, beginnings: list[Clustering], before: Ints) -> Clustering:
+    """The groups that come of those of the run before, unless one of these beginnings leads to clearly tighter ones."""
     weights = np.ones(len(points))
-    distinct, labels = np.unique(points, axis=0, return_inverse=True)
-    if len(distinct) <= BASE_CLUSTERS:
-        return Clustering(labels.ravel().astype(np.int32), distinct, 0.0)
-    start = _centers_of(points, members)
-    if len(start):
-        start = filled(points, start, BASE_CLUSTERS)
-    else:
-        start = spread(points, weights, BASE_CLUSTERS, np.random.default_rng(_SEED))
-    return kmeans(points, weights, start, _ITERATIONS, _BASE_STILL)
-
-
-def _groups(points: Floats, weights: Floats, k: int, before: Floats) -> Clustering:
-    """From where the groups of the run before are now; without one, the best of several starts."""
-    if len(before):
-        return kmeans(points, weights, filled(points, before, k), _ITERATIONS)
-    tried = (kmeans(points, weights, start, _ITERATIONS) for start in _starts(points, weights, k))
-    return min(tried, key=lambda found: found.inertia)
-
-
-def _starts(points: Floats, weights: Floats, k: int) -> Iterator[Floats]:
-    chance = np.random.default_rng(_SEED)
-    return (spread(points, weights, k, chance) for _ in range(_STARTS))
-
-
-def _centers_of(points: Floats, members: Ints) -> Floats:
-    """Where the clusters are that these people were members of; -1 is none."""
-    there = members >= 0
-    present, labels = np.unique(members[there], return_inverse=True)
-    return means(points[there], np.ones(labels.size), labels, present.size)
+    anew = [kmeans(points, weights, found.centers, _ITERATIONS) for found in beginnings]
+    best = min(anew, key=lambda found: found.inertia)
+    there = before >= 0
+    present, labels = np.unique(before[there], return_inverse=True)
+    if present.size != k:
+        return best
+    centers = means(points[there], weights[there], labels, k)
+    kept = kmeans(points, weights, filled(points, centers, k), _ITERATIONS)
+    return best if best.inertia < _CLEARLY * kept.inertia else kept

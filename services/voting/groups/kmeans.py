@@ -28,18 +28,18 @@ def kmeans(points: Floats, weights: Floats, centers: Floats, iterations: int, st
         iterations: at most so many.
         still: it also ends when no centre has moved further than this.
     """
-    labels = np.full(len(points), -1)
+    labels: Ints = np.full(len(points), -1)
     for _ in range(iterations):
         nearest = _nearest(points, centers)
-        present, nearest = np.unique(nearest, return_inverse=True)
-        if present.size == len(centers) and np.array_equal(nearest, labels):
+        if np.array_equal(nearest, labels):
             break
-        labels, before = nearest, centers[present]
-        centers = means(points, weights, labels, present.size)
-        if present.size == len(before) and np.hypot(*(centers - before).T).max() <= still:
+        present = np.flatnonzero(np.bincount(nearest, minlength=len(centers)))
+        labels = nearest if present.size == len(centers) else np.searchsorted(present, nearest)
+        before, centers = centers[present], means(points, weights, labels, present.size)
+        if np.hypot(*(centers - before).T).max() <= still:
             break
     squares = np.square(points - centers[labels]).sum(axis=1)
-    return Clustering(labels.astype(np.int32), centers, float((weights * squares).sum()))
+    return Clustering(labels, centers, float((weights * squares).sum()))
 
 
 def means(points: Floats, weights: Floats, labels: Ints, count: int) -> Floats:

@@ -21,18 +21,14 @@ class State:
         components: (2, opinions).
         participant_ids: ascending; those who were in.
         group_ids: (people,), the id of each one's group.
-        base_clusters: (people,), from 0.
-        by_number: (4, people), group of each if there were 2, 3, 4 or 5, from 0; -1 where so many were not looked for.
-        choice: number of groups in use, the best one of the latest run, and in how many runs in a row it was; zeros for none.
+        choice: number of groups in use, the best of the latest run, and in how many runs in a row it was; None for no group.
     """
 
     opinion_ids: Ids
     components: Floats
     participant_ids: Ids
     group_ids: Ints
-    base_clusters: Ints
-    by_number: Ints
-    choice: tuple[int, int, int]
+    choice: tuple[int, int, int] | None
 
     def to_bytes(self) -> bytes:
         """The same for the same state."""
@@ -47,15 +43,12 @@ class State:
         ValueError: this is no state, or one of another format. A run without one starts afresh.
         """
         buffer = BytesIO(data)
-        version, opinions, components, people, groups, base, by_number, choice = (
-            np.load(buffer, allow_pickle=False) for _ in range(8)
-        )
+        version, *choice = np.load(buffer, allow_pickle=False).tolist()
         if version != _FORMAT:
             raise ValueError(f"state of format {version}, not {_FORMAT}")
-        k, best, wins = choice.tolist()
-        return cls(opinions, components, people, groups, base, by_number, (k, best, wins))
+        opinions, components, people, groups = (np.load(buffer, allow_pickle=False) for _ in range(4))
+        return cls(opinions, components, people, groups, (choice[0], choice[1], choice[2]) if choice else None)
 
     def _arrays(self) -> Iterator[Any]:
-        yield np.int64(_FORMAT)
-        yield from (self.opinion_ids, self.components, self.participant_ids)
-        yield from (self.group_ids, self.base_clusters, self.by_number, np.array(self.choice))
+        yield np.array([_FORMAT, *(self.choice or ())])
+        yield from (self.opinion_ids, self.components, self.participant_ids, self.group_ids)
