@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from tally.voting.v1 import voting_pb2 as resources
 from tally.voting.v1 import voting_service_pb2 as messages
+from tally.voting.v1.analysis_service_pb2_grpc import AnalysisServiceStub
 from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
 
 from services.voting.__main__ import compose
@@ -14,6 +15,7 @@ from services.voting.settings import VotingSettings
 from tests.servers import channel_to, quick
 
 if TYPE_CHECKING:  # in the stubs only
+    from tally.voting.v1.analysis_service_pb2_grpc import AnalysisServiceAsyncStub
     from tally.voting.v1.voting_service_pb2_grpc import VotingServiceAsyncStub
 
 AGREE, DISAGREE, PASS = resources.VOTE_AGREE, resources.VOTE_DISAGREE, resources.VOTE_PASS
@@ -56,10 +58,11 @@ def an_opinion(conversation_id: str, **changes: str) -> messages.CreateOpinionRe
 
 
 class Conversations:
-    """The stub, and builders of what tests need first."""
+    """The stubs, and builders of what tests need first."""
 
-    def __init__(self, stub: "VotingServiceAsyncStub") -> None:
+    def __init__(self, stub: "VotingServiceAsyncStub", analyses: "AnalysisServiceAsyncStub") -> None:
         self.stub = stub
+        self.analyses = analyses
 
     async def create(self, **changes: Any) -> resources.Conversation:
         request = messages.CreateConversationRequest(conversation=a_conversation(**changes), request_id=new_uuid())
@@ -170,4 +173,4 @@ async def voting_service(database_url: str, **settings: object) -> AsyncIterator
     quiet = {"voting_author_votes_seconds": 3600.0}
     made = quick(VotingSettings, database_url, "tally_voting", **(quiet | settings))
     async with channel_to("voting", made, compose) as channel:
-        yield Conversations(VotingServiceStub(channel))
+        yield Conversations(VotingServiceStub(channel), AnalysisServiceStub(channel))

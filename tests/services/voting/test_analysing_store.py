@@ -1,0 +1,172 @@
+"""Reading votes and storing their analysis: of one moment, once, and in nobody's way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from libs.data.errors import Halted
+from libs.data.ids import parse_id
+from libs.data.transaction import Transaction
+from services.voting.analysing import compute
+from services.voting.errors import ConversationNotFound
+from services.voting.model_analysis import Computed
+from services.voting.store_analysing import store
+from tests.services.voting.analyses import Analyses, analyses_of, cast, computed, two_camps
+from tests.services.voting.conversations import AGREE, DISAGREE, Conversations, new_uuid
+from tests.services.voting.test_listings import GROUP, listed
+from tests.stored import Connection, event_kinds, everything, halt, resume
+
+
+@pytest.fixture
+async def analyses(voting: Conversations, database_url: str) -> AsyncIterator[Analyses]:
+    async with analyses_of(voting, database_url) as analyses:
+        yield analyses
+
+
+async def prepared(analyses: Analyses, conversation_id: str) -> Computed:
+    """An analysis of the votes as they are now, not stored yet."""
+    made: Computed = await computed(compute, await analyses.ballots(conversation_id))
+    return made
+
+
+async def stored(analyses: Analyses, made: Computed) -> bool:
+    return (await analyses.database.write(lambda tx: store(tx, made))).value
+
+
+async def test_of_analyses_that_began_together_one_is_stored(
+    voting: Conversations, analyses: Analyses, db: Connection
+) -> None:
+    """The first, and the next: whoever read before another was stored leaves nothing."""
+    opinions, _ = await two_camps(voting)
+    conversation_id = opinions[0].conversation_id
+    for version in (1, 2):
+        together = [await prepared(analyses, conversation_id) for _ in range(2)]
+        assert sorted(await asyncio.gather(*(stored(analyses, made) for made in together))) == [False, True]
+        before = await everything(db)
+        assert not await stored(analyses, together[0])
+        assert await everything(db) == before
+        assert (await analyses.get(conversation_id)).version == version
+        await voting.vote(opinions[0])
+    kinds = await event_kinds(db, conversation_id)
+    assert kinds.count("conversation.analysed") == 2
+
+
+async def test_analysing_again_what_has_not_changed_stores_nothing(
+    voting: Conversations, analyses: Analyses, db: Connection
+) -> None:
+    """So a job that is done again after its worker died leaves what it left the first time."""
+    opinions, _ = await two_camps(voting)
+    await analyses.run(opinions[0].conversation_id)
+    before = await everything(db)
+    await analyses.run(opinions[0].conversation_id)
+    assert await everything(db) == before
+
+
+async def test_a_vote_during_an_analysis_is_in_the_next(voting: Conversations, analyses: Analyses) -> None:
+    """An analysis is of the votes of one moment, whatever comes before it is stored."""
+    opinions, votes = await two_camps(voting)
+    conversation_id = opinions[0].conversation_id
+    made = await prepared(analyses, conversation_id)
+    (late,) = await voting.voted_by(opinions[0], 1)
+    await voting.delete(opinions[1])
+    assert await stored(analyses, made)
+    assert (await analyses.get(conversation_id)).vote_count == len(votes)
+    after = await analyses.analysed(conversation_id)
+    assert (after.version, after.vote_count) == (2, len(votes) + 1 - 21)
+    assert late in [p.user_id for p in after.participants]
+
+
+async def test_an_opinion_deleted_during_an_analysis_is_in_no_listing_and_leaves_nothing(
+    voting: Conversations, analyses: Analyses, db: Connection
+) -> None:
+    opinions, _ = await two_camps(voting)
+    conversation_id, deleted = opinions[0].conversation_id, opinions[1].opinion_id
+    made = await prepared(analyses, conversation_id)
+    await voting.delete(opinions[1])
+    assert await stored(analyses, made)
+    for shown in (await listed(voting, conversation_id), await listed(voting, conversation_id, order=GROUP)):
+        assert shown and deleted not in [o.opinion_id for o in shown]
+    await analyses.run(conversation_id)
+    for table in ("opinion_statistics", "group_opinions"):
+        assert not await db.fetchval(f"SELECT count(*) FROM voting.{table} WHERE opinion_id = $1", UUID(deleted))
+
+
+async def test_votes_are_cast_while_an_analysis_is_being_stored(voting: Conversations, analyses: Analyses) -> None:
+    """In the middle of its transaction, which has written everything by then: on every opinion of the conversation."""
+    opinions, votes = await two_camps(voting)
+    conversation_id = opinions[0].conversation_id
+    made = await prepared(analyses, conversation_id)
+
+    async def store_and_see_votes(tx: Transaction) -> bool:
+        done = await store(tx, made)
+        user_id = new_uuid()
+        for opinion in opinions:
+            await voting.vote(opinion, DISAGREE, user_id)
+        await voting.add_opinion(conversation_id)
+        return done
+
+    assert (await analyses.database.write(store_and_see_votes)).value
+    assert (await voting.get(conversation_id)).counts.vote_count == len(votes) + len(opinions) + 1
+    assert (await analyses.get(conversation_id)).vote_count == len(votes)
+
+
+async def test_of_opinions_only_those_are_written_that_an_analysis_changed(
+    voting: Conversations, analyses: Analyses, db: Connection
+) -> None:
+    opinions, votes = await two_camps(voting, people=30, opinions=12)
+    conversation_id = opinions[0].conversation_id
+    await analyses.run(conversation_id)
+
+    async def rows() -> dict[UUID, tuple[Any, ...]]:
+        found = await db.fetch(
+            "SELECT opinion_id, group_votes, analysed_rank, xmin::text FROM voting.opinion_statistics"
+        )
+        return {row[0]: tuple(row)[1:] for row in found}
+
+    before = await rows()
+    ((user_id, _), _), *_ = votes.items()
+    await cast(voting, opinions, {(user_id, opinions[0].opinion_id): DISAGREE})
+    await cast(voting, opinions, {(user_id, opinions[2].opinion_id): AGREE})
+    await analyses.run(conversation_id)
+    after = await rows()
+    written = {opinion_id for opinion_id, row in after.items() if row[-1] != before[opinion_id][-1]}
+    changed = {opinion_id for opinion_id, row in after.items() if row[:-1] != before[opinion_id][:-1]}
+    assert parse_id(opinions[0].opinion_id) in changed
+    assert written == changed != set(after)
+
+
+async def test_the_event_of_an_analysis_tells_what_it_is_of(
+    voting: Conversations, analyses: Analyses, db: Connection
+) -> None:
+    opinions, votes = await two_camps(voting)
+    conversation_id = opinions[0].conversation_id
+    version = await db.fetchval("SELECT version FROM voting.conversations")
+    await analyses.run(conversation_id)
+    row = await db.fetchrow(
+        "SELECT aggregate_id, version, payload ->> 'analysis_version', payload ->> 'vote_count' "
+        "FROM operations.events WHERE kind = 'conversation.analysed'"
+    )
+    assert row is not None and tuple(row) == (conversation_id, version, "1", str(len(votes)))
+
+
+async def test_no_analysis_is_asked_for_or_stored_while_halted(
+    voting: Conversations, analyses: Analyses, db: Connection
+) -> None:
+    """G8: and after the resume it is."""
+    opinions, _ = await two_camps(voting)
+    conversation_id = opinions[0].conversation_id
+    await halt(db)
+    before = await everything(db)
+    with pytest.raises(Halted):
+        await analyses.run(conversation_id)
+    assert await everything(db) == before
+    await resume(db)
+    assert (await analyses.analysed(conversation_id)).version == 1
+
+
+async def test_there_is_nothing_to_analyse_of_a_conversation_that_is_not_there(analyses: Analyses) -> None:
+    with pytest.raises(ConversationNotFound):
+        await analyses.run(new_uuid())
