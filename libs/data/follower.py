@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
@@ -25,6 +25,8 @@ from libs.data.events import Cursor, Page, StoredEvent, read_page, start_cursor
 log = structlog.get_logger(__name__)
 
 POLL_DEADLINE = 5.0
+# Whoever has not looked for so long may have missed events: they are kept for an hour at least (`operations.prune_events`).
+LONGEST_SILENCE = timedelta(minutes=30)
 MOST_LOOKS = 64
 
 
@@ -84,7 +86,8 @@ class Follower:
 
     Args:
         apply: given the events of each page, in order; must not fail, and must not wait.
-        reset: called when the database turns out to be another one (restored, or made anew): all that was learned is void.
+        reset: called when events may have been missed, because the database turns out to be another one (restored, or made
+            anew) or was not heard of for long: all that was learned is void.
         fast, slow: seconds between polls while there are events, and after a while without any.
     """
 
@@ -103,6 +106,7 @@ class Follower:
         self._fast = fast
         self._slow = slow
         self._cursor: Cursor | None = None
+        self._heard_of: datetime | None = None
         self._looks: _Looks | None = None
         self._wanted = asyncio.Event()
         self._asked: asyncio.Future[None] | None = None
@@ -181,21 +185,32 @@ class Follower:
         while True:
             begun = time.monotonic()
             page = await self._database.read(partial(read_page, cursor=self._cursor), PRIMARY)
-            if page.horizon <= self._cursor.xid:
-                log.error("event_stream_went_back", cursor=self._cursor.xid, horizon=page.horizon)
+            if self._missed_some(page):
                 self._cursor = self.watermark = None
                 self._reset()
                 return await self._poll()
             self._apply(page.events)
-            self._cursor = page.cursor
+            self._cursor, self._heard_of = page.cursor, page.as_of_time
             news = news or bool(page.events)
             if page.complete:
                 self._finish(page, begun)
                 return news
 
+    def _missed_some(self, page: Page) -> bool:
+        """Whether there may be events before the page's that nobody will be told of."""
+        assert self._cursor is not None and self._heard_of is not None
+        silence = page.as_of_time - self._heard_of
+        if page.horizon <= self._cursor.xid:
+            log.error("event_stream_went_back", cursor=self._cursor.xid, horizon=page.horizon)
+        elif silence > LONGEST_SILENCE:
+            log.error("event_stream_was_silent", seconds=silence.total_seconds())
+        else:
+            return False
+        return True
+
     def _finish(self, page: Page, begun: float) -> None:
         assert self._looks is not None
-        self._cursor = page.cursor
+        self._cursor, self._heard_of = page.cursor, page.as_of_time
         self.ceiling = page.ceiling
         self.watermark = self._looks.watermark(page, begun)
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -210,3 +211,24 @@ async def test_a_database_that_was_made_anew_is_started_over(
         await heard.tells(follower, 1)
         assert heard.names == ["new"]
         assert time.monotonic() - again.begun < 10
+
+
+async def test_a_follower_that_did_not_look_for_long_begins_anew(
+    database: Database, db: Connection, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events may have been deleted meanwhile."""
+    async with following(database, heard, pause=3600.0) as follower:
+        await follower.started()
+        await db.execute(APPEND, "missed")
+        with monkeypatch.context() as patched:
+            patched.setattr("libs.data.follower.LONGEST_SILENCE", timedelta(0))
+            await follower.catch_up()
+        assert (heard.resets, heard.names) == (1, [])
+        await db.execute(APPEND, "told")
+
+        async def told() -> bool:
+            await follower.catch_up()
+            return heard.names[-1:] == ["told"]
+
+        await becomes_true(told)
+        assert heard.resets == 1
