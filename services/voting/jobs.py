@@ -28,9 +28,10 @@ async def analyse(context: JobContext, key: str) -> None:
 def analysis_due(event: StoredEvent) -> Due | None:
     """After anything that an analysis rests on has changed, or somebody asked for one.
 
-    Opinions, votes, what moderation makes visible or not, and imports all move a count of their conversation.
+    Opinions, votes, what moderation makes visible or not, and imports move a count of their conversation, or tell that none
+    moved though votes did.
     """
-    if event.kind == "conversation.analysis_requested":
+    if event.kind in ("conversation.analysis_requested", "conversation.votes_changed"):
         return Due(event.aggregate_id, pause_after(event.payload["vote_count"]))
     if event.kind == "conversation.counted":
         counters = event.payload["counters"]

@@ -57,7 +57,7 @@ async def vote_and_create(tx: Transaction, commands: Sequence[Command]) -> list[
     insert_past(tx, decision.past)
     delete_due(tx, decision.no_longer_due)
     insert_opinions(tx, conversations, decision.opinions)
-    count(tx, decision)
+    count(tx, conversations, decision)
     return decision.outcomes
 
 
@@ -288,10 +288,22 @@ def insert_opinions(tx: Transaction, conversations: Locked[Table], opinions: Seq
     )
 
 
-def count(tx: Transaction, decision: rules.Decision) -> None:
-    """Moves every counter that the decision changes."""
+def count(tx: Transaction, conversations: Locked[Table], decision: rules.Decision) -> None:
+    """Moves every counter that the decision changes, and emits what no counter tells: votes that took each other's places."""
     if not decision.changed:
         return
+    told = {key for key, changes in decision.counts.items() if any(changes.values())} | {
+        key[0] for key in decision.polls
+    }
+    tx.emit(
+        Event(
+            "conversation.votes_changed",
+            key,
+            conversations.next_version(key),
+            {"vote_count": conversations[key]["vote_count"]},
+        )
+        for key in decision.changed - told
+    )
     for name, counter in _OF_CONVERSATION.items():
         tx.increment(counter, {(key,): changes[name] for key, changes in decision.counts.items()})
     if decision.polls:

@@ -77,7 +77,7 @@ async def import_batch(tx: Transaction, conversation_id: UUID, names: Names, ite
     await insert_opinions(tx, conversation_id, decision.opinions)
     insert_votes(tx, conversation_id, decision.inserted)
     replace_votes(tx, conversation_id, decision.replaced)
-    store.count(tx, decision.moved)
+    store.count(tx, conversations, decision.moved)
     return Imported(decision.counts, decision.unchanged, decision.rejected)
 
 

@@ -34,8 +34,9 @@ def test_counts_that_moved_make_an_analysis_due_after_a_pause_by_the_number_of_v
         assert due is not None and (due.key, due.pause) == (CONVERSATION, pause)
 
 
-def test_asking_for_an_analysis_makes_it_due_no_sooner_than_a_vote_does() -> None:
-    due = analysis_due(event("conversation.analysis_requested", vote_count=100_000))
+@pytest.mark.parametrize("kind", ["conversation.analysis_requested", "conversation.votes_changed"])
+def test_asking_for_an_analysis_makes_it_due_no_sooner_than_a_vote_does(kind: str) -> None:
+    due = analysis_due(event(kind, vote_count=100_000))
     assert due is not None and (due.key, due.pause) == (CONVERSATION, 20.0)
 
 
