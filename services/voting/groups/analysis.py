@@ -4,7 +4,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from services.voting.groups.arrays import Floats, Ints, packed
-from services.voting.groups.clusters import Choice, group
+from services.voting.groups.clusters import group
 from services.voting.groups.consensus import group_aware, majority
 from services.voting.groups.counts import AGREE, DISAGREE, counted
 from services.voting.groups.identity import identified
@@ -31,33 +31,36 @@ def analyse(votes: Votes, previous: State | None = None) -> Analysis:
     # Threads would each add up a part, and so round otherwise than one alone.
     with threadpool_limits(limits=1, user_api="blas"):
         matrix = centred(votes)
-        memory = recalled(previous, packed(votes.participant_ids), packed(votes.opinion_ids))
+        participant_ids, opinion_ids = packed(votes.participant_ids), packed(votes.opinion_ids)
+        memory = recalled(previous, participant_ids, opinion_ids)
         opinion_map = project(matrix, memory.components)
         people = np.flatnonzero(who_is_in(matrix.vote_counts, matrix.opinion_count, memory.were_in))
         before = memory.group_ids[people]
         groups, choice = group(opinion_map.participants[people], before, memory.choice)
-        return described(votes, opinion_map, people, groups, before, choice)
+        group_ids = np.full(participant_ids.size, -1, np.int32)
+        group_ids[people] = identified(groups, before)[groups]
+        loaded = np.flatnonzero(opinion_map.components.any(axis=0))
+        state = State(
+            opinion_ids=opinion_ids[loaded],
+            components=opinion_map.components[:, loaded],
+            participant_ids=participant_ids[people],
+            group_ids=group_ids[people],
+            choice=(choice.k, choice.best, choice.wins) if choice else None,
+        )
+        return described(votes, opinion_map, group_ids, state)
 
 
-def described(
-    votes: Votes, opinion_map: OpinionMap, people: Ints, groups_of: Ints, before: Ints, choice: Choice | None
-) -> Analysis:
+def described(votes: Votes, opinion_map: OpinionMap, group_ids: Ints, state: State) -> Analysis:
     """What the groups mean.
 
     Args:
-        people: those who are in.
-        groups_of: the group of each of these, from 0.
-        before: the id of their group in the run before; -1 where there was none.
+        group_ids: of each person; -1 where in none.
     """
-    ids = identified(groups_of, before)
-    order = np.argsort(ids)
-    groups = np.full(len(votes.participant_ids), -1, np.int32)
-    groups[people] = np.argsort(order)[groups_of]
-    ids = ids[order]
+    ids = np.unique(group_ids[group_ids >= 0])
+    groups = np.where(group_ids >= 0, np.searchsorted(ids, group_ids), -1)
     group_votes = counted(votes, groups, ids.size)
     everybody = counted(votes, np.zeros_like(groups), 1)[0]
     considered = ~votes.moderated & (everybody.sum(axis=1) > 0)
-    group_ids = np.where(groups >= 0, np.append(ids, -1)[groups], -1).astype(np.int32)
     positions = opinion_map.participants
     return Analysis(
         participant_positions=positions,
@@ -76,21 +79,10 @@ def described(
         ),
         consensus=majority(everybody, considered),
         explained_variance=opinion_map.explained_variance,
-        state=_state(votes, opinion_map, people, group_ids[people], choice),
+        state=state,
     )
 
 
 def _group(group_id: int, positions: Floats, representative: tuple[Representative, ...]) -> Group:
     x, y = positions.mean(axis=0).tolist()
     return Group(group_id, len(positions), (x, y), representative)
-
-
-def _state(votes: Votes, opinion_map: OpinionMap, people: Ints, group_ids: Ints, choice: Choice | None) -> State:
-    loaded = np.flatnonzero(opinion_map.components.any(axis=0))
-    return State(
-        opinion_ids=packed(votes.opinion_ids)[loaded],
-        components=opinion_map.components[:, loaded],
-        participant_ids=packed(votes.participant_ids)[people],
-        group_ids=group_ids,
-        choice=(choice.k, choice.best, choice.wins) if choice else None,
-    )

@@ -1,6 +1,7 @@
 """Names for the arrays that the parts of an analysis hand to each other, and for ids in them."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ Ids = NDArray[np.bytes_]
 
 def packed(ids: Sequence[UUID]) -> Ids:
     """The same ids in the same order: that of UUIDs is that of their bytes."""
-    return np.frombuffer(b"".join(each.bytes for each in ids), dtype="S16")
+    return np.frombuffer(b"".join(map(attrgetter("bytes"), ids)), dtype="S16")
 
 
 def places(wanted: Ids, among: Ids) -> Ints:

@@ -17,8 +17,8 @@ from services.voting.groups.constants import (
 from services.voting.groups.kmeans import Clustering, filled, kmeans, means, silhouette, spread
 
 _ITERATIONS = 100
-# Base clusters summarise where people are; they are good enough when none moves further than this on the map.
-_BASE_STILL = 0.01
+# Base clusters summarise where people are: so many of them, evenly by id, are enough, and so is that no cluster moves further.
+_BASE_PEOPLE, _BASE_STILL = 5_000, 0.01
 # K-means ends where it began to go; the tightest of so many beginnings, of which so many are followed to the end.
 _STARTS, _FOLLOWED = 20, 5
 # Groups from anew replace those of the run before when they are tighter than this part of it, so that nobody moves for nothing.
@@ -53,7 +53,7 @@ def group(points: Floats, before: Ints, choice: Choice | None) -> tuple[Ints, Ch
     """
     if not len(points):
         return np.zeros(0, np.int32), None
-    base = base_clusters(points)
+    base = base_clusters(points[:: -(-len(points) // _BASE_PEOPLE)])
     sizes = np.bincount(base.labels).astype(np.float64)
     distances = cdist(base.centers, base.centers)
     found = {k: tightest(base.centers, sizes, k) for k in numbers(len(base.centers))}
