@@ -1,12 +1,13 @@
 """Functions called in other processes, so that what computes for seconds never holds up the event loop."""
 
 import asyncio
+import importlib
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager, suppress
@@ -21,33 +22,42 @@ log = structlog.get_logger(__name__)
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
-# Whoever waits for an answer to a call goes first on a busy machine.
-NICENESS = 10
+# Whoever waits for an answer to a call goes first on a busy machine, but not alone.
+NICENESS = 5
 
 
 class Processes:
-    """A number of processes, each started when first needed, doing one call at a time.
+    """A number of processes, doing one call at a time each.
 
     A call that is cancelled has its process killed, for nothing else stops what computes; one that dies fails its own call
-    and no other.
+    and no other. Either is replaced.
+
+    Args:
+        modules: what they load before their first call, for that can take longer than a call may.
     """
 
-    def __init__(self, number: int) -> None:
-        # Last in, first out: what is started and warm is used again.
+    def __init__(self, number: int, modules: Sequence[str] = ()) -> None:
+        self._modules = modules
+        self._all = {_Process(modules) for _ in range(number)}
+        # Last in, first out: what is warm is used again.
         self._idle: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()
-        for _ in range(number):
-            self._idle.put_nowait(_Process())
+        for process in self._all:
+            self._idle.put_nowait(process)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, number: int) -> AsyncIterator["Processes"]:
-        """On exit the processes end, whatever they do."""
-        processes = cls(number)
+    async def open(cls, number: int, modules: Sequence[str] = ()) -> AsyncIterator["Processes"]:
+        """Has them started, and does not wait for it. On exit they end, whatever they do."""
+        processes = cls(number, modules)
         try:
             yield processes
         finally:
-            while not processes._idle.empty():
-                processes._idle.get_nowait().kill()
+            for process in processes._all:
+                process.kill()
+
+    async def ready(self) -> None:
+        """Returns when all have loaded what they load, or failed to."""
+        await asyncio.gather(*(process.ready() for process in self._all), return_exceptions=True)
 
     async def call(self, function: Callable[[*Ts], R], *arguments: *Ts) -> R:
         """What the function answers, called in the next process that is free.
@@ -57,45 +67,56 @@ class Processes:
             ComputeFailed: the process died.
         """
         process = await self._idle.get()
-        answered = False
         try:
-            answer = await process.call(function, *arguments)
-            answered = True
+            return await process.call(function, *arguments)
         except BrokenProcessPool as error:
+            process.busy = True  # whenever it died, nothing can be asked of it any more
             log.warning("compute_process_died", function=function.__qualname__)
             raise ComputeFailed(function.__qualname__) from error
-        except Exception:
-            answered = True
-            raise
-        else:
-            return answer
         finally:
-            if not answered:
-                process.kill()
-                process = _Process()
-            self._idle.put_nowait(process)
+            self._idle.put_nowait(self._replaced(process) if process.busy else process)
+
+    def _replaced(self, process: "_Process") -> "_Process":
+        process.kill()
+        self._all.discard(process)
+        new = _Process(self._modules)
+        self._all.add(new)
+        return new
 
 
 class _Process:
-    """One process, started by the first call."""
+    """One process, started at once. It stays busy if its call does not end."""
 
-    def __init__(self) -> None:
-        self._executor: ProcessPoolExecutor | None = None
-        self._pid = 0
+    def __init__(self, modules: Sequence[str]) -> None:
+        self.busy = False
+        self._executor = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin)
+        self._pid = self._executor.submit(os.getpid)
+        self._loaded = self._executor.submit(_load, tuple(modules))
+
+    async def ready(self) -> None:
+        await asyncio.shield(asyncio.wrap_future(self._loaded))
 
     async def call(self, function: Callable[[*Ts], R], *arguments: *Ts) -> R:
-        if self._executor is None:
-            self._executor = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin)
-            self._pid = await asyncio.wrap_future(self._executor.submit(os.getpid))
-        return await asyncio.wrap_future(self._executor.submit(function, *arguments))
+        await self.ready()
+        self.busy = True
+        try:
+            answer = await asyncio.wrap_future(self._executor.submit(function, *arguments))
+        except Exception:
+            self.busy = False
+            raise
+        self.busy = False
+        return answer
 
     def kill(self) -> None:
-        if self._executor is None:
-            return
-        if self._pid:
+        if self._pid.done() and not self._pid.cancelled() and self._pid.exception() is None:
             with suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
+                os.kill(self._pid.result(), signal.SIGKILL)
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _load(modules: Sequence[str]) -> None:
+    for module in modules:
+        importlib.import_module(module)
 
 
 def _begin() -> None:

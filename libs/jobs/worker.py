@@ -52,10 +52,12 @@ class Worker:
         self._back_off = BackOff(settings.back_off_seconds, settings.back_off_most_seconds)
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
+        self._stopped.set()
         self._worker: ProcrastinateWorker | None = None
 
     async def run(self) -> None:
         """Until drained or cancelled; a worker that fails, such as for want of a database, is replaced by a new one."""
+        self._stopped.clear()
         try:
             while not self._stopping.is_set():
                 try:

@@ -16,6 +16,9 @@ from services.operations.settings import OperationsSettings
 from services.petition.jobs import JOBS as PETITION
 from services.voting.jobs import JOBS as VOTING
 
+# What the processes that compute load before they are asked to.
+COMPUTES = ("services.voting.analysing_numbers",)
+
 Drain = Sequence[Callable[[], Awaitable[None]]]
 
 
@@ -38,11 +41,16 @@ async def background(
         yield []
         return
     jobs = all_jobs(settings)
-    async with Processes.open(settings.jobs.processes) as processes:
+    async with Processes.open(settings.jobs.processes, COMPUTES) as processes:
         context = JobContext({ROLE: database, **services}, processes.call)
         worker = Worker(jobs, context, settings.database, settings.jobs)
         scheduling = Scheduling(database, jobs, settings.jobs.follow_seconds)
-        tasks = [asyncio.create_task(work) for work in (worker.run(), scheduling.run())]
+
+        async def work() -> None:
+            await processes.ready()
+            await worker.run()
+
+        tasks = [asyncio.create_task(each) for each in (work(), scheduling.run())]
         try:
             yield [worker.drain]
         finally:

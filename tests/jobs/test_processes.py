@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from libs.jobs.errors import ComputeFailed
 from libs.jobs.job import Job, JobContext
 from libs.jobs.processes import NICENESS, Processes
+from tests.contract.sources import ROOT
 from tests.eventually import becomes_true
 from tests.jobs import sums
 from tests.jobs.workshop import Workshop
@@ -58,6 +61,34 @@ async def test_a_process_that_dies_fails_its_call_and_is_replaced(one: Processes
     with pytest.raises(ComputeFailed):
         await one.call(sums.die)
     assert await one.call(sums.add, 1, 1) == 2
+
+
+async def test_a_process_that_died_while_it_had_nothing_to_do_is_replaced(one: Processes) -> None:
+    pid = await one.call(sums.process_id)
+    os.kill(pid, signal.SIGKILL)
+    await becomes_true(lambda: gone(pid))
+    with pytest.raises(ComputeFailed):
+        await one.call(sums.add, 1, 1)
+    assert await one.call(sums.add, 1, 1) == 2
+
+
+async def test_processes_end_with_the_one_that_had_them_started_however_that_ends(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    program = (
+        "import asyncio, sys\n"
+        "from libs.jobs.processes import Processes\n"
+        "from tests.jobs import sums\n"
+        "async def main():\n"
+        "    async with Processes.open(1) as processes:\n"
+        "        await processes.call(sums.stay, sys.argv[1])\n"
+        "if __name__ == '__main__':\n"
+        "    asyncio.run(main())\n"
+    )
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program, str(file), cwd=ROOT)
+    pid = await written_to(file)
+    parent.kill()
+    await parent.wait()
+    await becomes_true(lambda: gone(pid))
 
 
 async def test_a_call_that_is_given_up_ends_its_process(one: Processes, tmp_path: Path) -> None:
