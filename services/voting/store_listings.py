@@ -108,7 +108,7 @@ async def list_opinions(
 
 # Three times the first so many of an index: of a conversation that was never analysed by the priorities its counts give, else
 # by those of the analysis, and of what came after it by its counts again. Only the branches that apply are run.
-#
+# Statistics are looked up for each opinion that is fresh: a join could begin with all there are.
 # NOT IN, because the person's votes are read once, into a hash table. NOT EXISTS becomes a join whose plan for any user is one
 # for few votes: those of somebody who has voted on thousands it goes through again for each opinion.
 UNSEEN = f"{VISIBLE} AND author_id <> $2 AND opinion_id NOT IN (SELECT opinion_id FROM voted)"
@@ -118,8 +118,10 @@ WITH voted AS MATERIALIZED (
 ), analysed AS MATERIALIZED (
     SELECT horizon FROM voting.analyses WHERE conversation_id = $1
 ), fresh AS MATERIALIZED (
-    SELECT {OPINION_COLUMNS}, group_votes, priority_rank AS rank FROM {OPINIONS_WITH_GROUP_VOTES}
-    WHERE conversation_id = $1 AND commit_xid >= (SELECT horizon FROM analysed) AND group_votes IS NULL AND {UNSEEN}
+    SELECT {OPINION_COLUMNS}, NULL::integer[] AS group_votes, priority_rank AS rank FROM voting.opinions o
+    WHERE conversation_id = $1 AND commit_xid >= (SELECT horizon FROM analysed) AND {UNSEEN}
+      AND (SELECT s.analysed_rank FROM voting.opinion_statistics s
+           WHERE s.conversation_id = $1 AND s.opinion_id = o.opinion_id) IS NULL
 )
 (
     SELECT {OPINION_COLUMNS}, group_votes, priority_rank AS rank FROM {OPINIONS_WITH_GROUP_VOTES}

@@ -56,6 +56,10 @@ SELECT conversation_id, opinion_id,
         WITH ORDINALITY AS numbers(number, place))
 FROM voting.opinions;
 
+INSERT INTO voting.analyses
+SELECT conversation_id, 1, 0, pg_current_xact_id(), now(), 0, 0, 0, '', '', '{{}}', '{{}}', '{{}}', '{{}}', ''
+FROM voting.conversations WHERE conversation_id <> '{CONVERSATION}';
+
 INSERT INTO voting.group_opinions (conversation_id, group_id, place, opinion_id)
 SELECT '{CONVERSATION}', g, n, md5('opinion ' || (g * 1000 + n))::uuid
 FROM generate_series(0, {GROUPS - 1}) g, generate_series(1, {PLACES}) n

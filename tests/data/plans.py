@@ -25,6 +25,11 @@ class Plan:
         }
 
     @property
+    def run(self) -> "Plan":
+        """Without the steps that were never come to."""
+        return Plan([node for node in self.nodes if node["Actual Loops"]])
+
+    @property
     def rows_read(self) -> int:
         """Rows that scans of tables and indexes produced or threw away."""
         read: float = sum(

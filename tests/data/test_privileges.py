@@ -63,7 +63,7 @@ async def test_claims_steps_and_ratings_are_never_changed_and_nothing_of_claims_
 async def test_what_moderators_did_is_never_changed_and_no_conversation_or_opinion_is_deleted(db: Connection) -> None:
     allowed = await rights(db, "tally_voting")
     assert allowed["voting.moderation"] == {"SELECT", "INSERT"}
-    for table in ("conversations", "opinions", "participants", "requests"):
+    for table in ("conversations", "opinions", "participants", "requests", "analyses"):
         assert allowed[f"voting.{table}"] == {"SELECT", "INSERT", "UPDATE"}
     for table in ("votes", "past_votes", "author_votes_due"):
         assert allowed[f"voting.{table}"] == {"SELECT", "INSERT", "UPDATE", "DELETE"}
@@ -131,6 +131,7 @@ async def test_a_services_role_owns_nothing_and_cannot_log_in_or_make_anything(d
         ("tally_operations", "SELECT * FROM voting.conversations"),
         ("tally_aggregator", "SELECT * FROM voting.votes"),
         ("tally_aggregator", "SELECT * FROM voting.participants"),
+        ("tally_aggregator", "SELECT * FROM voting.analyses"),
         ("tally_aggregator", "SELECT * FROM voting.visible_votes"),
         ("tally_aggregator", "SELECT * FROM claims.claims"),
         ("tally_aggregator", "SELECT * FROM claims.exchanges"),

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from google.protobuf.message import Message
+from tally.voting.v1 import analysis_service_pb2 as analysis_messages
 from tally.voting.v1 import voting_pb2 as resources
 from tally.voting.v1 import voting_service_pb2 as messages
 
@@ -81,3 +83,20 @@ READS: dict[str, Callable[[World], Message]] = {
         conversation_id=world.conversation_id, user_id=world.voter
     ),
 }
+# Those of AnalysisService, of which RequestAnalysis changes something.
+ANALYSES: dict[str, Callable[[World], Message]] = {
+    "RequestAnalysis": lambda world: analysis_messages.RequestAnalysisRequest(
+        conversation_id=world.conversation_id, request_id=new_uuid()
+    ),
+    "GetAnalysis": lambda world: analysis_messages.GetAnalysisRequest(conversation_id=world.conversation_id),
+    "GetParticipantPosition": lambda world: analysis_messages.GetParticipantPositionRequest(
+        conversation_id=world.conversation_id, user_id=world.voter
+    ),
+}
+
+
+@dataclass(frozen=True)
+class AnalysisCalls:
+    """AnalysisService, to be called by the names of its RPCs."""
+
+    stub: Any

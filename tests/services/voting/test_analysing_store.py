@@ -18,6 +18,7 @@ from services.voting.errors import ConversationNotFound
 from services.voting.jobs import analysis_due
 from services.voting.model_analysis import Computed
 from services.voting.store_analysing import store
+from tests.servers import refused
 from tests.services.voting.analyses import Analyses, analyses_of, cast, computed, two_camps
 from tests.services.voting.conversations import AGREE, DISAGREE, PASS, Conversations, new_uuid
 from tests.services.voting.test_listings import GROUP, listed
@@ -166,8 +167,10 @@ async def test_no_analysis_is_asked_for_or_stored_while_halted(
     before = await everything(db)
     with pytest.raises(Halted):
         await analyses.run(conversation_id)
+    assert (await refused(analyses.request(conversation_id))).said == ("FAILED_PRECONDITION", "HALTED")
     assert await everything(db) == before
     await resume(db)
+    await analyses.request(conversation_id)
     assert (await analyses.analysed(conversation_id)).version == 1
 
 

@@ -1,9 +1,12 @@
 """ListNextOpinions: what a person should vote on next."""
 
+import math
+
 from tally.voting.v1 import voting_service_pb2 as messages
 
 from tests.servers import refused
-from tests.services.voting.conversations import AGREE, PASS, Conversations, a_vote, new_uuid
+from tests.services.voting.analyses import analyses_of, cast
+from tests.services.voting.conversations import AGREE, DISAGREE, PASS, Conversations, a_vote, new_uuid
 
 
 async def next_of(voting: Conversations, conversation_id: str, user_id: str, size: int = 0) -> list[str]:
@@ -50,6 +53,38 @@ async def test_opinions_whose_votes_would_tell_most_come_first(voting: Conversat
     assert await next_of(voting, conversation_id, user, 100) == everything
     for size in (1, 11):
         assert await next_of(voting, conversation_id, user, size) == everything[:size]
+
+
+async def test_after_an_analysis_its_priorities_say_what_comes_next(voting: Conversations, database_url: str) -> None:
+    """V6: opinions that divide come before others of as many votes; what has come since is asked about, too."""
+    conversation_id, user = (await voting.create()).conversation_id, new_uuid()
+    opinions = [await voting.add_opinion(conversation_id) for _ in range(9)]
+    people = [new_uuid() for _ in range(30)]
+    votes = {
+        (person, opinion.opinion_id): AGREE if n < 6 or number < 15 else DISAGREE
+        for number, person in enumerate(people)
+        for n, opinion in enumerate(opinions)
+    }
+    await cast(voting, opinions, votes)
+    divide = {opinion.opinion_id for opinion in opinions[6:]}
+    assert divide == set((await next_of(voting, conversation_id, user))[6:]), "they have fewer agrees"
+    async with analyses_of(voting, database_url) as analyses:
+        analysis = await analyses.analysed(conversation_id)
+    by_priority = sorted(analysis.opinions, key=lambda o: (math.floor(2 * math.log2(o.priority)), o.opinion_id))[::-1]
+    expected = [o.opinion_id for o in by_priority]
+    assert await next_of(voting, conversation_id, user) == expected
+    assert set(expected[:3]) == divide
+    late = await voting.add_opinion(conversation_id)
+    assert await next_of(voting, conversation_id, user) == [late.opinion_id, *expected]
+    # What holds of other opinions holds of these: one's own, moderated and voted ones do not come.
+    assert await next_of(voting, conversation_id, late.author_id) == expected
+    await voting.moderate(opinions[6], messages.MODERATION_ACTION_HIDE)
+    await voting.vote(opinions[7], AGREE, user)
+    left = [each for each in expected if each not in (opinions[6].opinion_id, opinions[7].opinion_id)]
+    assert await next_of(voting, conversation_id, user) == [late.opinion_id, *left]
+    assert await next_of(voting, conversation_id, user, 2) == [late.opinion_id, left[0]]
+    await voting.vote(late, AGREE, user)
+    assert await next_of(voting, conversation_id, user) == left
 
 
 async def test_next_opinions_of_a_conversation_that_is_not_there_are_refused(voting: Conversations) -> None:

@@ -17,7 +17,8 @@ from tally.claims.v1 import coupon_service_pb2, exchange_service_pb2
 from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceServicer, add_CouponServiceServicer_to_server
 from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceServicer, add_ExchangeServiceServicer_to_server
 from tally.petition.v1 import petition_service_pb2 as messages
-from tally.voting.v1 import voting_service_pb2
+from tally.voting.v1 import analysis_pb2, analysis_service_pb2, voting_service_pb2
+from tally.voting.v1.analysis_service_pb2_grpc import AnalysisServiceServicer, add_AnalysisServiceServicer_to_server
 from tally.voting.v1.voting_service_pb2_grpc import VotingServiceServicer, add_VotingServiceServicer_to_server
 from tally_client import Addresses, AsyncClient, Client, Repeats
 
@@ -241,6 +242,13 @@ class Voting:
         return answer
 
 
+class Analyses:
+    async def GetAnalysis(self, request: Any, context: Any) -> Any:
+        """More than the 4 MiB that gRPC takes by default."""
+        participants: Any = [{"user_id": request.conversation_id}] * 120_000
+        return analysis_service_pb2.GetAnalysisResponse(analysis=analysis_pb2.Analysis(participants=participants))
+
+
 @asynccontextmanager
 async def compose_voting(_: ServerSettings) -> AsyncIterator[Composition]:
     yield Composition(
@@ -249,7 +257,12 @@ async def compose_voting(_: ServerSettings) -> AsyncIterator[Composition]:
                 add_VotingServiceServicer_to_server,
                 completed(Voting(), VotingServiceServicer),
                 voting_service_pb2.DESCRIPTOR.services_by_name["VotingService"],
-            )
+            ),
+            Registration(
+                add_AnalysisServiceServicer_to_server,
+                completed(Analyses(), AnalysisServiceServicer),
+                analysis_service_pb2.DESCRIPTOR.services_by_name["AnalysisService"],
+            ),
         ]
     )
 
@@ -266,6 +279,20 @@ async def test_conversations_are_called_at_the_address_of_voting() -> None:
             answer = await tally.call(tally.voting.GetConversation, request)
             assert answer.conversation.conversation_id == USER_ID
         assert await asyncio.to_thread(from_a_thread, server.address) == USER_ID
+
+
+async def test_long_analyses_come_from_the_address_of_voting() -> None:
+    request = analysis_service_pb2.GetAnalysisRequest(conversation_id=USER_ID)
+
+    def from_a_thread(address: str) -> int:
+        with Client(Addresses(voting=address)) as tally:
+            return tally.call(tally.analyses.GetAnalysis, request).ByteSize()
+
+    async with serving("voting", settings(), compose_voting) as server:
+        async with AsyncClient(Addresses(voting=server.address)) as tally:
+            size = (await tally.call(tally.analyses.GetAnalysis, request)).ByteSize()
+        assert size > 4 * 1024 * 1024
+        assert await asyncio.to_thread(from_a_thread, server.address) == size
 
 
 def test_the_default_addresses_are_those_of_a_local_stack() -> None:

@@ -50,7 +50,7 @@ STATISTICS = """
 ALTER TABLE voting.opinion_statistics ADD COLUMN IF NOT EXISTS analysed_rank integer NOT NULL DEFAULT 0;
 COMMENT ON COLUMN voting.opinion_statistics.analysed_rank IS
     'Of the priority in the last analysis, in the steps of voting.priority_rank.';
-ALTER TABLE voting.opinion_statistics SET (fillfactor = 70);
+ALTER TABLE voting.opinion_statistics SET (fillfactor = 80);
 GRANT SELECT, INSERT, UPDATE ON voting.analyses TO tally_voting;
 """
 
