@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.descriptor import ServiceDescriptor
 from tally.claims.v1 import coupon_service_pb2, exchange_service_pb2
 from tally.petition.v1 import petition_service_pb2
-from tally.voting.v1 import voting_service_pb2
+from tally.voting.v1 import analysis_service_pb2, voting_service_pb2
 
 from libs.rpc.server import serving
 from services.aggregator.__main__ import compose as compose_aggregator
@@ -36,6 +36,7 @@ AGGREGATOR, OPERATIONS = "127.0.0.1:50055", "127.0.0.1:50056"
 SERVICES = [
     (PETITION, "tally.petition.v1.PetitionService", "CoSign"),
     (VOTING, "tally.voting.v1.VotingService", "CastVote"),
+    (VOTING, "tally.voting.v1.AnalysisService", "GetAnalysis"),
     (CLAIMS, "tally.claims.v1.CouponService", "ClaimCoupon"),
     (CLAIMS, "tally.claims.v1.ExchangeService", "ClaimFood"),
     (AGGREGATOR, "tally.aggregator.v1.AggregatorService", "GetCounter"),
@@ -123,6 +124,7 @@ def test_every_page_has_lines_to_run() -> None:
     for page, file in (
         ("docs/api/petition.md", petition_service_pb2),
         ("docs/api/voting.md", voting_service_pb2),
+        ("docs/api/voting.md", analysis_service_pb2),
         ("docs/api/claims.md", coupon_service_pb2),
         ("docs/api/claims.md", exchange_service_pb2),
     ):
