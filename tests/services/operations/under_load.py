@@ -7,20 +7,25 @@ import grpc.aio
 
 from tests.eventually import becomes_true
 from tests.services.operations.operators import Operator
-from tests.stored import Connection
+from tests.stored import Connection, everything
 
 CALLERS = 64
-NEWEST = "SELECT max(xid) FROM operations.events WHERE kind NOT LIKE 'operations.%'"
+LATER = "SELECT count(*) FROM operations.events WHERE NOT pg_visible_in_snapshot(xid, $1::text::pg_snapshot)"
 
 
 async def halted_under_load(
-    operator: Operator, write: Callable[[int], Awaitable[str]], rows: str, db: Connection
+    operator: Operator,
+    write: Callable[[int], Awaitable[str]],
+    rows: str,
+    db: Connection,
+    while_halted: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Halts while callers write, and resumes; fails where a commit came after the answer (G8).
 
     Args:
         write: by the caller of this number; answers the commit token.
-        rows: counts, in SQL, what the writes store, one row each.
+        rows: counts, in SQL, what the writes store, at least one row each.
+        while_halted: what else is done before the resume. It leaves no trace.
     """
     answered = asyncio.Event()
     acknowledged: list[str] = []
@@ -47,11 +52,15 @@ async def halted_under_load(
     callers = [asyncio.create_task(caller(number)) for number in range(CALLERS)]
     await becomes_true(at_work)
     await operator.halt()
-    stored, newest = await db.fetchval(rows), await db.fetchval(NEWEST)
+    committed = await db.fetchval("SELECT pg_current_snapshot()::text")
+    stored = await everything(db)
     answered.set()
     await asyncio.gather(*callers)
+    if while_halted:
+        await while_halted()
     assert not began_after, "a write that began after Halt answered was acknowledged"
-    assert await db.fetchval(rows) == stored
-    assert await db.fetchval(NEWEST) == newest
-    assert len(acknowledged) <= stored - before
+    assert await db.fetchval(LATER, committed) == 0, "something committed after Halt answered"
+    after = await everything(db)
+    assert {table for table in after if after[table] != stored[table]} == set()
+    assert len(acknowledged) <= await db.fetchval(rows) - before
     await operator.resume()
