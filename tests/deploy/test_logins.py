@@ -7,7 +7,8 @@ import psycopg
 import pytest
 from tally.claims.v1.coupon_service_pb2 import ClaimCouponRequest, CreateCouponRequest
 from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
-from tally.operations.v1.operations_service_pb2 import GetStatusRequest
+from tally.operations.v1.operations_pb2 import JOB_STATE_SUCCEEDED
+from tally.operations.v1.operations_service_pb2 import GetStatusRequest, ListJobsRequest, VerifyCountersRequest
 from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 from tally.petition.v1 import petition_pb2
 from tally.petition.v1.petition_service_pb2 import CoSignRequest, CreatePetitionRequest
@@ -27,6 +28,7 @@ from services.petition.settings import PetitionSettings
 from services.voting.__main__ import compose as compose_voting
 from services.voting.settings import VotingSettings
 from tests.deploy.manifests import ROOT
+from tests.eventually import becomes_true
 from tests.servers import channel_to, quick
 
 SUPERUSER = "postgres"
@@ -104,9 +106,20 @@ async def test_services_work_with_logins_that_have_nothing_but_their_role(deploy
     operations_url = as_login(deployed, "operations_login", "tally")
     settings_of_operations = quick(OperationsSettings, operations_url, "tally_operations")
     async with channel_to("operations", settings_of_operations, compose_operations) as channel:
-        status = await OperationsServiceStub(channel).GetStatus(GetStatusRequest())
+        operations = OperationsServiceStub(channel)
+        status = await operations.GetStatus(GetStatusRequest())
         assert status.database.reachable
         assert status.HasField("halt_state")
+        for counter in ("petition.co_signers", "voting.votes", "claims.coupon_remaining"):
+            compared = await operations.VerifyCounters(VerifyCountersRequest(counter=counter))
+            assert (compared.checked_count, len(compared.discrepancies)) == (1, 0)
+
+        async def every_service_is_looked_after() -> bool:
+            rounds = await operations.ListJobs(ListJobsRequest(state=JOB_STATE_SUCCEEDED))
+            wanted = {"reconcile_petitions", "reconcile_conversations", "reconcile_claims", "prune_events"}
+            return {job.job_type for job in rounds.jobs} >= wanted
+
+        await becomes_true(every_service_is_looked_after, within=60)
 
 
 @pytest.mark.parametrize("login", ["petition_login", "voting_login", "claims_login"])
@@ -114,3 +127,15 @@ def test_a_services_login_cannot_take_the_role_of_another(deployed: Cluster, log
     url = as_login(deployed, login, "tally")
     with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("SET ROLE tally_operations")
+
+
+@pytest.mark.parametrize("table", ["petition.co_signs", "voting.votes", "claims.claims"])
+def test_the_login_of_operations_has_no_right_of_a_service_before_it_takes_its_role(
+    deployed: Cluster, table: str
+) -> None:
+    url = as_login(deployed, "operations_login", "tally")
+    with psycopg.connect(url, autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(f"SELECT FROM {table}".encode())
+        connection.execute(f"SET ROLE tally_{table.partition('.')[0]}".encode())
+        connection.execute(f"SELECT FROM {table}".encode())

@@ -9,7 +9,10 @@ import pytest
 import yaml
 
 from libs.data.settings import DatabaseSettings
+from libs.jobs.worker import POOL_MAX
 from libs.rpc.health import LIVENESS
+from services.operations.databases import SERVICE_ROLES
+from services.operations.settings import OperationsSettings
 from tests.deploy.manifests import K8S, OVERLAYS, ROOT, Manifest, containers, of_kind, pod_spec, render
 from tests.programs import program
 
@@ -203,6 +206,13 @@ def test_every_pod_is_closed_to_what_no_policy_names(objects: list[Manifest]) ->
             assert rule["ports"]
 
 
+def connections_for_other_services(env: dict[str, Any]) -> int:
+    """What operations opens besides its own: for writing and for reading with each service's role, and for the queue."""
+    default = OperationsSettings.model_fields["operations_service_pool_max"].default
+    each = int(env.get("TALLY_OPERATIONS_SERVICE_POOL_MAX", default))
+    return 2 * each * len(SERVICE_ROLES) + POOL_MAX
+
+
 def test_all_pools_at_full_scale_and_mid_rollout_fit_into_postgres(objects: list[Manifest]) -> None:
     config = of_kind(objects, "ConfigMap")["tally-config"]
     notes = config["metadata"]["annotations"]
@@ -217,6 +227,8 @@ def test_all_pools_at_full_scale_and_mid_rollout_fit_into_postgres(objects: list
             int(env.get(f"TALLY_{pool.upper()}", defaults[pool].default))
             for pool in ("write_pool_max", "read_pool_max")
         )
+        if name == "tally-operations":
+            pools += connections_for_other_services(env)
         replicas = scalers[name]["spec"]["maxReplicas"] if name in scalers else deployment["spec"]["replicas"]
         surge = deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
         needed += pools * (replicas + surge)

@@ -43,6 +43,7 @@ SUFFIXES = {
     "counter": ("_total",),
     "gauge": ("",),
     "gauge_by": ("",),
+    "gauge_each": ("",),
     "up_down_counter": ("",),
     "histogram": HISTOGRAM,
     "HistogramMetricFamily": HISTOGRAM,
