@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from libs.jobs.settings import JobSettings
 from libs.rpc.settings import ServerSettings
 from services.claims.settings import ClaimsSettings
 from services.voting.settings import VotingSettings
@@ -46,3 +47,12 @@ def test_the_settings_of_a_service_are_documented_with_their_defaults(
     documented = {name.lower(): float(default.replace(",", "")) for name, default in rows}
     declared = {name: field.default for name, field in settings.model_fields.items() if name.startswith(f"{service}_")}
     assert documented == declared
+
+
+def test_the_settings_of_jobs_are_documented_with_their_defaults() -> None:
+    rows = re.findall(r"^\| `TALLY_JOBS_(\w+)` \| ([\w.]+) \|", (ROOT / "docs" / "jobs.md").read_text(), re.MULTILINE)
+    documented = {name.lower(): default for name, default in rows}
+    declared = {name: field.default for name, field in JobSettings.model_fields.items()}
+    assert documented == {
+        name: f"{value:g}" if isinstance(value, float) else str(value).lower() for name, value in declared.items()
+    }
