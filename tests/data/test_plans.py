@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from libs.data.activity import MOVED
 from libs.data.catalog import CO_SIGNERS, CO_SIGNERS_BY_REGION, ORDINALS, PETITIONS
 from libs.data.counters import aggregate_update_sql
 from libs.data.events import PAGE
@@ -168,6 +169,12 @@ async def test_a_page_of_escalations_is_read_by_key(large_database_url: str) -> 
 
 async def test_a_page_of_events_reads_a_page(large_database_url: str) -> None:
     plan = await explained(large_database_url, PAGE, "1", 0, 100)
+    assert not [scan for scan in plan.scans if scan[0] == "Seq Scan"], plan.scans
+    assert plan.rows_read == 100
+
+
+async def test_looking_for_activity_reads_no_more_events_than_it_was_asked_for(large_database_url: str) -> None:
+    plan = await explained(large_database_url, MOVED, "200", ["petition.counted"], 100)
     assert not [scan for scan in plan.scans if scan[0] == "Seq Scan"], plan.scans
     assert plan.rows_read == 100
 

@@ -44,6 +44,18 @@ async def test_a_service_that_writes_cannot_lift_a_halt_or_write_what_is_operati
     assert "operations.requests" not in allowed
 
 
+@pytest.mark.parametrize("role", ["tally_petition", "tally_voting", "tally_claims"])
+async def test_what_is_known_of_counters_is_written_by_those_who_compare_them_and_never_changed(
+    db: Connection, role: str
+) -> None:
+    allowed = await rights(db, role)
+    assert allowed["operations.counter_discrepancies"] == {"SELECT", "INSERT", "DELETE"}
+    assert allowed["operations.reconciliation_rounds"] == {"SELECT", "INSERT", "UPDATE"}
+    of_operations = await rights(db, "tally_operations")
+    assert of_operations["operations.counter_discrepancies"] == {"SELECT"}
+    assert "DELETE" not in of_operations["operations.events"]
+
+
 async def test_signatures_are_never_changed_and_escalations_never_taken_back(db: Connection) -> None:
     allowed = await rights(db, "tally_petition")
     assert allowed["petition.co_signs"] == {"SELECT", "INSERT", "DELETE"}
