@@ -16,7 +16,7 @@ LOWEST_PRIORITY = 1e-30
 
 def analysed(ballots: Ballots) -> Computed:
     votes = to_votes(ballots)
-    analysis = analyse(votes, State.from_bytes(ballots.state) if ballots.state else None)
+    analysis = analyse(votes, to_state(ballots.state))
     opinion_ids, participant_ids = list(map(str, votes.opinion_ids)), list(map(str, votes.participant_ids))
     positions = to_positions(participant_ids, analysis)
     return Computed(
@@ -31,6 +31,14 @@ def analysed(ballots: Ballots) -> Computed:
         standing=to_standing(opinion_ids, analysis),
         state=analysis.state.to_bytes(),
     )
+
+
+def to_state(stored: bytes | None) -> State | None:
+    """None too where a release of another format left it: its conversation's groups are then numbered afresh."""
+    try:
+        return State.from_bytes(stored) if stored else None
+    except (ValueError, TypeError, EOFError):
+        return None
 
 
 def to_votes(ballots: Ballots) -> Votes:

@@ -1,10 +1,12 @@
 """Reading votes and storing their analysis: of one moment, once, and in nobody's way."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import orjson
 import pytest
 from tally.voting.v1 import voting_service_pb2 as messages
@@ -172,6 +174,23 @@ async def test_no_analysis_is_asked_for_or_stored_while_halted(
     await resume(db)
     await analyses.request(conversation_id)
     assert (await analyses.analysed(conversation_id)).version == 1
+
+
+async def test_a_state_that_nobody_can_read_any_more_does_not_stop_analyses(
+    voting: Conversations, analyses: Analyses, db: Connection
+) -> None:
+    """As a release of another format left it: empty, cut off, numbers of another shape, none at all."""
+    opinions, _ = await two_camps(voting)
+    conversation_id = opinions[0].conversation_id
+    await analyses.run(conversation_id)
+    whole = await db.fetchval("SELECT state FROM voting.analyses")
+    of_another_shape = io.BytesIO()
+    np.save(of_another_shape, np.array(1))
+    for state in (b"", whole[:-7], whole[:100], of_another_shape.getvalue(), b"no numbers"):
+        await db.execute("UPDATE voting.analyses SET state = $1", state)
+        await analyses.request(conversation_id)
+        answer = await analyses.analysed(conversation_id)
+        assert answer.groups and await db.fetchval("SELECT state FROM voting.analyses") == whole
 
 
 async def test_there_is_nothing_to_analyse_of_a_conversation_that_is_not_there(analyses: Analyses) -> None:
