@@ -50,8 +50,8 @@ demo: $(STAMP) ## Play a scenario against the stack and compare every count with
 load: $(STAMP) ## 100,000 co-signs of one petition through real sockets
 	@$(BIN)/tally load $(ARGS)
 
-bench: $(STAMP) ## Bare server, textbook transaction and Tally side by side
-	@$(PY) -m tests.load.bench $(ARGS)
+bench: $(STAMP) ## Bare server, textbook transaction and Tally side by side; ARGS=groups measures opinion groups
+	@$(PY) -m tests.load.$(if $(filter groups,$(ARGS)),groups.)bench $(filter-out groups,$(ARGS))
 
 ## Tests
 
@@ -119,6 +119,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 pin: $(STAMP) ## Compile requirements*.in to requirements*.txt with hashes (ARGS=--upgrade for newer versions)
 	@$(COMPILE) $(ARGS) requirements.in -o requirements.txt
 	@$(COMPILE) $(ARGS) requirements-dev.in -o requirements-dev.txt
+	@$(COMPILE) $(ARGS) requirements-bench.in -o requirements-bench.txt
 
 grpcurl: $(BUILD)/bin/grpcurl ## Build the real grpcurl into .build/bin (needs Go)
 

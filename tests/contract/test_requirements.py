@@ -23,7 +23,7 @@ def text_files() -> list[Path]:
     return [path for path in found if path.suffix in TEXT and "__pycache__" not in path.parts]
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-bench.txt"])
 def test_every_requirement_is_one_version_with_hashes(name: str) -> None:
     entries = re.split(r"\n(?=\S)", (ROOT / name).read_text().replace("\\\n", " "))
     packages = [entry for entry in entries if entry.strip() and not entry.startswith("#")]
