@@ -38,14 +38,16 @@ class State:
         return buffer.getvalue()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "State":
-        """Raises:
-        ValueError: this is no state, or one of another format. A run without one starts afresh.
+    def from_bytes(cls, data: bytes) -> "State | None":
+        """None for a state of another format: a release that changed it starts afresh.
+
+        Raises:
+            ValueError: this is no state.
         """
         buffer = BytesIO(data)
         version, *choice = np.load(buffer, allow_pickle=False).tolist()
         if version != _FORMAT:
-            raise ValueError(f"state of format {version}, not {_FORMAT}")
+            return None
         opinions, components, people, groups = (np.load(buffer, allow_pickle=False) for _ in range(4))
         return cls(opinions, components, people, groups, (choice[0], choice[1], choice[2]) if choice else None)
 
