@@ -12,7 +12,7 @@ import numpy as np
 from services.voting.groups.arrays import Floats
 
 COMPONENTS = 2
-# Blocks after which the best so far is taken: 30 are usual, and errors have always met the tolerance.
+# Blocks after which the best so far is taken; twenty are usual.
 _MOST_BLOCKS = 150
 # Of a residual, against the largest eigenvalue.
 _TOLERANCE = 1e-13

@@ -12,6 +12,8 @@ from services.voting.groups.matrix import CentredVotes
 _NO_VARIANCE = 1e-12
 # Loadings that are as large as the largest one.
 _AS_LARGE = 1 - 1e-9
+# How far the search begins beside the components of the run before, so that no direction is left out.
+_ELSEWHERE = 1e-6
 _SEED = 1
 
 
@@ -59,7 +61,7 @@ def _principal_components(votes: CentredVotes, before: Floats) -> tuple[Floats, 
         return components, explained
     transposed = deviations.T.tocsr()
     chance = np.random.default_rng(_SEED).standard_normal((opinions, COMPONENTS)) / np.sqrt(opinions)
-    start = before.T + 1e-3 * chance if before.any() else chance
+    start = before.T + _ELSEWHERE * chance if before.any() else chance
     if people < opinions:
         values, left = leading(lambda block: deviations @ (transposed @ block), deviations @ start)
         vectors = transposed @ left
