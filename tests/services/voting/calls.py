@@ -95,7 +95,7 @@ ANALYSES: dict[str, Callable[[World], Message]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class AnalysisCalls:
     """AnalysisService, to be called by the names of its RPCs."""
 

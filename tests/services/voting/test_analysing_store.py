@@ -234,4 +234,7 @@ async def events(db: Connection) -> list[StoredEvent]:
         "SELECT xid::text::bigint, position, kind, aggregate_id, version, payload::text, created_time "
         "FROM operations.events ORDER BY xid, position"
     )
-    return [StoredEvent(Cursor(*row[:2]), *row[2:5], orjson.loads(row[5]), row[6]) for row in rows]
+    return [
+        StoredEvent(Cursor(xid, position), kind, aggregate_id, version, orjson.loads(payload), time)
+        for xid, position, kind, aggregate_id, version, payload, time in rows
+    ]

@@ -1,6 +1,6 @@
 """What votes say: analysed by the job, and asked for by RPC (V7)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
 import pytest
@@ -100,7 +100,7 @@ async def test_everybody_is_in_the_analysis_if_asked_for_and_can_be_asked_for_al
         assert (answer.computed_time, answer.version) == (analysis.computed_time, analysis.version)
 
 
-Kind = list[list["voting_resources.Vote.ValueType | None"]]
+Kind = Sequence[Sequence["voting_resources.Vote.ValueType | None"]]
 # The votes of each person on each of two opinions.
 KINDS: dict[str, Kind] = {
     "nobody": [],
