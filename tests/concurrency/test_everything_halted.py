@@ -1,6 +1,7 @@
 """Once Halt has answered, nothing commits: no write of any service, and nothing that is done in the background (G8)."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
@@ -12,6 +13,7 @@ import pytest
 from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 
 from libs.cli.verify import compare
+from libs.data import database, pools
 from libs.data.errors import Halted
 from libs.jobs.job import Job, JobContext
 from libs.jobs.settings import JobSettings
@@ -125,6 +127,19 @@ async def jobs(database_url: str) -> AsyncIterator[Jobs]:
             await asyncio.gather(running, return_exceptions=True)
 
 
+@pytest.fixture
+def slow_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every write is for a while between its look at the flag and its COMMIT, so that there always are some."""
+    commit = database._commit
+
+    async def commit_late(connection: pools.Connection) -> None:
+        await asyncio.sleep(random.uniform(0.0, 0.05))
+        await commit(connection)
+
+    monkeypatch.setattr(database, "_commit", commit_late)
+
+
+@pytest.mark.usefixtures("slow_commits")
 async def test_no_write_of_any_service_and_no_job_commits_after_halt_answered(
     database_url: str, db: Connection, jobs: Jobs
 ) -> None:
