@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from threading import Event
 from uuid import uuid4
 
 from libs.cli.callers.fleet import Fleet
 from libs.cli.callers.orders import Order, Outcome
+from tests.load.analysing import analyser, to_outcome
 from tests.load.coupons import AMPLE, FEW
 from tests.load.results import Results
 from tests.load.rows import Row
@@ -62,6 +63,10 @@ class Bench:
         if not self._full:
             self._stage.empty()
         resources = self._resources(row)
+        if row.method == "Analysis":
+            with analyser(self._stage.url, conversation_of(resources[0])) as analyses:
+                self._results.add(row, to_outcome([analyses.next() for _ in range(row.calls)]))
+            return
         order = Order(
             address=self._servers[row.contender].address,
             method=row.method,
@@ -79,7 +84,8 @@ class Bench:
         calls = 1 if row.data == "import" else max(_WARM_CALLS * order.callers, len(resources) // row.batch)
         warming = self._others(row) or resources
         warmed = self._clients.run(order.model_copy(update={"seconds": 0.0, "calls": calls, "resources": warming}))
-        with self._voting(row, resources) as cast:
+        beside = analyser(self._stage.url, conversation_of(resources[0])) if row.analysing else nullcontext()
+        with self._voting(row, resources) as cast, beside:
             outcome = self._clients.run(order)
         self._results.add(row, outcome)
         acknowledged = before + sum(beside.items for beside in cast)
@@ -146,6 +152,8 @@ class Bench:
             case "import":
                 self._stage.votes.empty()
                 return [new_import()]
+            case "large":
+                return self._stage.votes.of_large(self._servers["voting"].address)
             case "newest" | "top" | "controversial" | "group":
                 return self._stage.votes.listings(row.data, self._servers["voting"].address)
             case "textbook-coupon":

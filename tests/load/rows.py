@@ -23,6 +23,7 @@ Data = Literal[
     "textbook-opinions",
     "conversation",
     "import",
+    "large",
     "newest",
     "top",
     "controversial",
@@ -42,21 +43,23 @@ class Row:
             one with some signatures, `full` the one that was filled before. Or which coupons: `coupon` is a new one with
             stock for everybody, of `few` there are 50, of `sold-out` none are left. `posts` are the groups of
             a hundred thousand food posts. Or which opinions: `opinions` are those of a new `conversation`, `newest` and
-            so on are listings of a large one, `import` is what is still to be imported.
+            so on are listings of a large one, `large` are some of its opinions, `import` is what is still to be imported.
         callers: concurrent ones; 0 stands for the number on the command line.
         calls: how many there are in all, instead of as many as fit into the time.
         voters: concurrent ones, who vote on the opinions of the same conversation all the while.
+        analysing: whether the conversation is analysed all the while, without a pause.
     """
 
     name: str
     title: str
     contender: Contender
-    method: Method
+    method: Method | Literal["Analysis"]
     data: Data
     callers: int = 0
     batch: int = 1
     calls: int = 0
     voters: int = 0
+    analysing: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,9 @@ VOTING = (
     Row("import", f"ImportConversation of {IMPORTED:,}", "voting", "ImportConversation", "import", 1, IMPORTED, 1),
     Row("conversation-idle", "GetConversation, nobody votes", "voting", "GetConversation", "conversation", callers=8),
     Row("conversation-busy", "GetConversation, 64 vote", "voting", "GetConversation", "conversation", 8, voters=64),
+    Row("vote-large", "CastVote among 113,000 votes", "voting", "CastVote", "large", callers=8),
+    Row("vote-analysing", "the same, analysed all the while", "voting", "CastVote", "large", 8, analysing=True),
+    Row("analysis", "113,000 votes read, analysed, stored", "voting", "Analysis", "large", 1, calls=5),
     *(
         Row(
             f"opinions-{order}", f"ListOpinions of 50 among 19,000, {order}", "voting", "ListOpinions", order, callers=8
@@ -157,6 +163,8 @@ BARS = (
     Bar("vote", "calls", "textbook-vote", at_least=4.0),
     Bar("import", "items", None, at_least=20_000),
     Bar("conversation-busy", "p99", "conversation-idle", at_most=2.0),
+    Bar("vote-analysing", "p99", "vote-large", at_most=2.0),
+    Bar("analysis", "p50", None, at_most=2.0),
     *(Bar(f"opinions-{order}", "p99", None, at_most=0.030) for order in ORDERS),
     Bar("sign-full", "p99", "sign-empty", at_most=1.3),
     Bar("sign-full", "p99", None, at_most=0.150, aim=True),

@@ -9,7 +9,7 @@ from libs.cli.callers.generated import GeneratedConversation
 from libs.cli.callers.importing import import_conversation
 from tests.services.voting.recount import DIFFERING
 
-OPINIONS, GROUPS = 50, 5
+OPINIONS, GROUPS, SOME = 50, 5, 200
 LARGE = GeneratedConversation("https://tally.example/large", opinions=19_000, votes=113_000, people=5_000)
 
 TEXTBOOK_VOTES = """
@@ -75,7 +75,7 @@ FROM textbook.conversations c WHERE conversation_id = %s
 """
 EMPTY = """
 TRUNCATE voting.conversations, voting.opinions, voting.votes, voting.participants, voting.opinion_statistics,
-         voting.group_opinions, textbook.conversations, textbook.opinions, textbook.votes
+         voting.group_opinions, voting.analyses, textbook.conversations, textbook.opinions, textbook.votes
 """
 
 
@@ -108,6 +108,10 @@ class Votes:
             self._connection.execute("VACUUM (ANALYZE)")
             self._connection.execute("CHECKPOINT")
         return LARGE.conversation_id
+
+    def of_large(self, address: str) -> list[str]:
+        """Some opinions of the large conversation."""
+        return self.opinions(self.large(address))[:SOME]
 
     def listings(self, order: str, address: str) -> list[str]:
         """Of the large conversation in this order, for each group if it goes by group."""
