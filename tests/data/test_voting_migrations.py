@@ -80,6 +80,29 @@ def test_voting_comes_to_a_database_at_work_and_leaves_the_rest_alone(
     assert (*stored(db), rows(db, "SELECT o::text FROM voting.opinions o")) == again
 
 
+def test_analyses_come_to_conversations_at_work_and_again_where_they_broke_off(
+    empty_database_url: str, db: psycopg.Connection
+) -> None:
+    """Opinions stay as they are, and what there was of statistics does."""
+    upgrade(empty_database_url, "0007")
+    run(db, AN_OPINION)
+    run(
+        db, "INSERT INTO voting.opinion_statistics SELECT conversation_id, opinion_id, '{0,1,2,3}' FROM voting.opinions"
+    )
+    opinions = rows(db, "SELECT o::text FROM voting.opinions o")
+    upgrade(empty_database_url, "0008")
+    indexes = ("voting.opinions_by_commit", "voting.opinion_statistics_by_priority")
+    for index in indexes:
+        run(db, f"DROP INDEX {index}")
+    run(db, "UPDATE operations.schema_revision SET version_num = '0007'")
+    upgrade(empty_database_url, "0008")
+    assert rows(db, "SELECT o::text FROM voting.opinions o") == opinions
+    assert rows(db, "SELECT group_votes, analysed_rank FROM voting.opinion_statistics") == [([0, 1, 2, 3], 0)]
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
+    for index in indexes:
+        assert rows(db, valid, index) == [(True,)]
+
+
 def test_moderation_is_indexed_as_it_was_asked_for(migrated: psycopg.Connection) -> None:
     """V4."""
     found = rows(migrated, "SELECT indexdef FROM pg_indexes WHERE indexname = 'moderation_by_action'")
