@@ -106,7 +106,9 @@ async def test_everybody_in_a_transaction_of_claims_whose_commit_got_no_answer_i
     assert len(told) > 1 and {attempt.reason for attempt in first} <= {"", "OUTCOME_UNKNOWN", "OUT_OF_STOCK"}
     assert all(sent(proxy, request) == [True] for request in told)
     second = await asyncio.gather(*(caller.do(request) for request in told))
-    assert {attempt.replayed for attempt in second if attempt.acknowledged} == {cut == "after"}
+    replayed = {attempt.replayed for attempt in second if attempt.acknowledged}
+    # Where nothing was committed, others may have had all there is before anybody asked again.
+    assert replayed == {True} if cut == "after" else replayed <= {False}
     stored = assert_coupons_exact(own_database, [coupon], history)[coupon]
     assert (stored.remaining, len(stored.claims)) == (0, 40)
 

@@ -194,10 +194,10 @@ async def test_a_page_of_exchanges_reads_a_page_from_its_index(
 
 @each_way
 async def test_holds_that_are_over_are_found_among_many_that_are_not(large_database_url: str, generic: bool) -> None:
-    plan = await explained(large_database_url, store_reads.OVERDUE, 50, generic=generic)
+    plan = await explained(large_database_url, store_reads.OVERDUE, 50, 0.0, generic=generic)
     plan.uses("exchanges_overdue")
     assert plan.rows_read == 50
-    plan = await explained(large_database_url, store_reads.OVERDUE, 500, generic=generic)
+    plan = await explained(large_database_url, store_reads.OVERDUE, 500, 0.0, generic=generic)
     plan.uses("exchanges_overdue")
     assert plan.rows_read == OVERDUE
 

@@ -70,7 +70,7 @@ async def test_a_conversation_that_cannot_be_read_in_time_keeps_no_other_from_be
             raise DeadlineExceeded
         return await survey(snapshot, counter, aggregates)
 
-    monkeypatch.setattr("libs.data.reconciliation.survey", slow)
+    monkeypatch.setattr("libs.data.verification.survey", slow)
     with capture_logs() as logs:
         found = await reconcile(database, VOTING_COUNTERS, [ONE, TWO, THREE])
     assert rows(found) == {("voting.votes", str(each), 11, 6) for each in (ONE, THREE)}

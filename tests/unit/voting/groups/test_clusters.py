@@ -1,4 +1,4 @@
-"""Who ends up in which group, and how many groups there are."""
+"""Who ends up in which group, and how many groups there are, and that both stay as long as the votes do (G11)."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Groups keep their ids."""
+"""G11: groups keep their ids."""
 
 import numpy as np
 
