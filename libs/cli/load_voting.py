@@ -235,7 +235,7 @@ class _Person:
 
 
 def _counters() -> list[str]:
-    from libs.data.catalog import VOTING_COUNTERS
+    from libs.data.catalog.voting import VOTING_COUNTERS
 
     return [counter.name for counter in VOTING_COUNTERS]
 

@@ -61,7 +61,9 @@ class Counter:
         rows_appear: whether rows of `table` appear with their first increment; else the service makes them, and what has no
             row is no resource.
         served: whether events tell of it and the aggregator answers it; else it is known to verification alone.
-        rank_column: a column holding `operations.rank_of(column)`, indexed descending, for rankings.
+        scale: how many of the counter's units make one of the column's: 100 for a column of decimals with two places.
+        rank_column: for rankings, a column holding `operations.rank_of(column)`, indexed descending; or the column itself, if
+            that is indexed.
         listed: SQL condition on the aggregate for being ranked.
         unlisted_by: kinds of events after which an aggregate is not listed any more.
         remains_of: SQL expression over the aggregate's columns, such as `amount + restocked_amount`: the counter must equal
@@ -78,6 +80,7 @@ class Counter:
     breakdown_type: Literal["text", "uuid"] = "text"
     rows_appear: bool = True
     served: bool = True
+    scale: int = 1
     rank_column: str = ""
     listed: str = "true"
     unlisted_by: tuple[str, ...] = ()
@@ -88,6 +91,7 @@ class Counter:
         assert bool(self.table) == bool(self.breakdown), "a table of its own needs a key of its own"
         assert not (self.remains_of and self.breakdown), "what remains of an aggregate is not broken down"
         assert self.counts or not self.remains_of, "what remains is less what is counted"
+        assert self.scale == 1 or not self.table, "only an aggregate's own column is scaled"
         object.__setattr__(self, "key_columns", (self.aggregate.key, *self.breakdown))
 
     @property
@@ -97,6 +101,15 @@ class Counter:
 
     def resource_id(self, key: Key) -> str:
         return "/".join(str(part) for part in key)
+
+    def value_in(self, row: Mapping[str, Any]) -> int:
+        """The counter's value in a locked row."""
+        return int(row[self.column] * self.scale)
+
+    def value_sql(self, alias: str = "t") -> str:
+        """The same in SQL."""
+        column = f"{alias}.{self.column}"
+        return column if self.scale == 1 else f"({column} * {self.scale})::bigint"
 
     @property
     def key_types(self) -> tuple[str, ...]:
@@ -118,7 +131,7 @@ class Counter:
         keys = ", ".join(f"wanted.{name}" for name in self.key_columns)
         if not self.table:
             return (
-                f"SELECT {keys}, t.{self.column} AS value, t.version FROM {wanted} "
+                f"SELECT {keys}, {self.value_sql()} AS value, t.version FROM {wanted} "
                 f"JOIN {self.aggregate.name} t USING ({self.aggregate.key})"
             )
         join = "LEFT JOIN" if self.rows_appear else "JOIN"
@@ -146,7 +159,7 @@ class Counter:
         rows = " AND ".join(f"{column} = {key}" for column, key in zip(self.counts.key, parameters, strict=True))
         where = f" AND {self.counts.where}" if self.counts.where else ""
         key = " AND ".join(f"t.{column} = {key}" for column, key in zip(self.key_columns, parameters, strict=True))
-        counter = f"SELECT t.{self.column} FROM {self.table or self.aggregate.name} t WHERE {key}"
+        counter = f"SELECT {self.value_sql()} FROM {self.table or self.aggregate.name} t WHERE {key}"
         of_aggregate = f"FROM {self.aggregate.name} WHERE {self.aggregate.key} = {parameters[0]}"
         if self.table and self.rows_appear:  # never counted is 0 wherever the aggregate exists
             counter = f"SELECT coalesce(({counter}), 0) {of_aggregate}"
@@ -197,8 +210,8 @@ class Counter:
             counted = f"coalesce(counters.whole, 0) - {counted}"
         return (
             f"SELECT {keys}, coalesce(counters.n, 0)::bigint AS counter, ({counted})::bigint AS counted "
-            f"FROM (SELECT {keys}, {self.column} AS n, {self.remains_of or 0} AS whole "
-            f"FROM {self.table or self.aggregate.name}{of_aggregate}) AS counters "
+            f"FROM (SELECT {keys}, {self.value_sql()} AS n, {self.remains_of or 0} AS whole "
+            f"FROM {self.table or self.aggregate.name} t{of_aggregate}) AS counters "
             f"FULL JOIN (SELECT {counted_keys}, {self.counts.number} "
             f"WHERE {' AND '.join(conditions)} GROUP BY {', '.join(self.counts.key)}) AS rows USING ({keys})"
         )
@@ -207,12 +220,16 @@ class Counter:
     def top_sql(self) -> str:
         """The `$1` listed resources with the highest values, highest first: key, value, version.
 
-        The index holds the coarse rank. From 128 on, a rank spans several values, and its few resources are sorted; below,
+        Where the index holds a coarse rank: from 128 on, a rank spans several values, and its few resources are sorted; below,
         the rank is the value, and the index itself has the order: most resources are there.
         """
         assert self.rank_column and not self.table
         key, rank = self.aggregate.key, self.rank_column
-        ranked = f"SELECT t.{key}, t.{self.column} AS value, t.version FROM {self.aggregate.name} t WHERE {self.listed}"
+        ranked = (
+            f"SELECT t.{key}, {self.value_sql()} AS value, t.version FROM {self.aggregate.name} t WHERE {self.listed}"
+        )
+        if rank == self.column:
+            return f"{ranked} ORDER BY t.{rank} DESC, t.{key} DESC LIMIT $1"
         return (
             f"({ranked} AND t.{rank} >= {EXACT_RANKS} "
             f"ORDER BY t.{rank} DESC, t.{self.column} DESC, t.{key} DESC LIMIT $1) UNION ALL "
@@ -224,23 +241,25 @@ class Counter:
         """Those of the aggregates `$1` that are listed: key, value, version."""
         assert not self.table
         return (
-            f"SELECT t.{self.aggregate.key}, t.{self.column} AS value, t.version FROM {self.aggregate.name} t "
+            f"SELECT t.{self.aggregate.key}, {self.value_sql()} AS value, t.version FROM {self.aggregate.name} t "
             f"WHERE t.{self.aggregate.key} = ANY($1::{self.aggregate.key_type}[]) AND {self.listed}"
         )
 
 
 @cache
-def aggregate_update_sql(table: Table, counters: tuple[Counter, ...]) -> str:
+def aggregate_update_sql(table: Table, counters: tuple[Counter, ...], columns: tuple[str, ...] = ()) -> str:
     """One UPDATE that adds to several counters of the aggregates' rows, or to none, as a new version of them.
 
-    Parameters: keys, then one array of additions a counter.
+    Parameters: keys, then one array of additions a counter, then one of values a column that is written besides.
     """
-    arrays = ", ".join((f"$1::{table.key_type}[]", *(f"${n}::bigint[]" for n in range(2, len(counters) + 2))))
-    names = ", ".join(("key", *(f"n{n}" for n in range(len(counters)))))
-    sets = ["version = t.version + 1"]
+    types = [table.key_type, *("bigint" for _ in counters), *(table.written_columns[column] for column in columns)]
+    arrays = ", ".join(f"${n}::{type_}[]" for n, type_ in enumerate(types, start=1))
+    names = ", ".join(("key", *(f"n{n}" for n in range(len(counters))), *columns))
+    sets = ["version = t.version + 1", *(f"{column} = d.{column}" for column in columns)]
     for n, counter in enumerate(counters):
-        sets.append(f"{counter.column} = t.{counter.column} + d.n{n}")
-        if counter.rank_column:
+        added = f"d.n{n}" if counter.scale == 1 else f"d.n{n}::numeric / {counter.scale}"
+        sets.append(f"{counter.column} = t.{counter.column} + {added}")
+        if counter.rank_column not in ("", counter.column):
             sets.append(f"{counter.rank_column} = operations.rank_of(t.{counter.column} + d.n{n})")
     return (
         f"UPDATE {table.name} AS t SET {', '.join(sets)} "

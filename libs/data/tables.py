@@ -1,7 +1,7 @@
 """Declarations of the tables whose rows are locked: one aggregate a row."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
@@ -23,6 +23,7 @@ class Table:
         key: the key column.
         locked_columns: what `Transaction.lock` reads under the lock, besides key and version.
         aggregate: the aggregate's name in events, such as `petition`.
+        written_columns: what `Transaction.write_columns` may write, with types: columns that follow from the counters.
         key_type: of the key column. A text key is declared `COLLATE "C"`: the database's order is then Python's, by code point.
 
     Every such table has a `version bigint` that rises by one with each transaction that changes the aggregate's counters.
@@ -33,6 +34,7 @@ class Table:
     locked_columns: tuple[str, ...]
     aggregate: str
     key_type: Literal["uuid", "text"] = "uuid"
+    written_columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def schema(self) -> str:

@@ -81,6 +81,7 @@ class Transaction(Snapshot):
         self._additions: dict[Counter, dict[Key, int]] = {}
         self._before: dict[Counter, dict[Key, int]] = {}
         self._touched: dict[Table, dict[AggregateId, None]] = {}
+        self._written: dict[Table, Mapping[AggregateId, Mapping[str, object]]] = {}
         self._events: list[Event] = []
         self._last: list[tuple[str, tuple[object, ...], int]] = []
 
@@ -161,6 +162,19 @@ class Transaction(Snapshot):
         for key in keys:
             assert key in self._locked[table], f"{table.name} {key} touched without its lock"
             self._touched.setdefault(table, {})[key] = None
+
+    def write_columns(self, table: Table, values: Mapping[AggregateId, Mapping[str, object]]) -> None:
+        """Writes columns of aggregates' rows in the statement that moves their counters, and gives them a new version.
+
+        For what is kept beside the counters because it follows from them. Once a table and transaction; rows must be locked.
+
+        Args:
+            values: of each aggregate, new values by column, of the same columns each; `Table.written_columns` lists them.
+        """
+        assert table not in self._written, f"columns of {table.name} were written before"
+        assert len({frozenset(columns) for columns in values.values()}) <= 1, "different columns"
+        self.touch(table, values)
+        self._written[table] = values
 
     def emit(self, events: Iterable[Event]) -> None:
         """Appends events, in order, to be committed with the transaction."""
@@ -253,13 +267,18 @@ class Transaction(Snapshot):
         for table, keys in touched.items():
             counters = by_table.get(table, [])
             arrays = [[self._additions[counter].get((key,), 0) for key in keys] for counter in counters]
-            seal.change(aggregate_update_sql(table, tuple(counters)), [list(keys), *arrays], len(keys))
+            written = self._written.get(table, {})
+            assert not written or written.keys() == keys.keys(), f"columns of some {table.aggregate}s, and not of all"
+            columns = tuple(next(iter(written.values()), ()))
+            values_written = [[written[key][column] for key in keys] for column in columns]
+            sql = aggregate_update_sql(table, tuple(counters), columns)
+            seal.change(sql, [list(keys), *arrays, *values_written], len(keys))
             locked = self._locked[table]
             for counter, numbers in zip(counters, arrays, strict=True):
                 if not counter.served:
                     continue
                 for key, n in zip(keys, numbers, strict=True):
-                    values.setdefault(key, {})[counter.name] = {str(key): locked[key][counter.column] + n}
+                    values.setdefault(key, {})[counter.name] = {str(key): counter.value_in(locked.rows[key]) + n}
 
     def _counted_events(self, values: Mapping[AggregateId, Mapping[str, Mapping[str, int]]]) -> list[Event]:
         """One event an aggregate with all its new counter values: applying it twice or late is harmless."""

@@ -8,7 +8,7 @@ import grpc.aio
 from tally.petition.v1 import petition_service_pb2 as messages
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceServicer
 
-from libs.data.catalog import CO_SIGNERS
+from libs.data.catalog.petition import CO_SIGNERS
 from libs.data.consistency import PRIMARY
 from libs.data.database import Database
 from libs.data.ids import parse_id

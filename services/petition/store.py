@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from libs.data.catalog import CO_SIGNERS, CO_SIGNERS_BY_REGION, ORDINALS, PETITIONS
+from libs.data.catalog.petition import CO_SIGNERS, CO_SIGNERS_BY_REGION, ORDINALS, PETITIONS
 from libs.data.commit_tokens import encode_token
 from libs.data.events import Event
 from libs.data.tables import Locked, Table

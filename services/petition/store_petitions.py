@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from libs.data.catalog import CO_SIGNERS, CO_SIGNERS_BY_REGION, PETITIONS
+from libs.data.catalog.petition import CO_SIGNERS, CO_SIGNERS_BY_REGION, PETITIONS
 from libs.data.events import Event
 from libs.data.ids import new_id
 from libs.data.requests import Replay, Requests

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from libs.data.catalog import (
+from libs.data.catalog.voting import (
     CONVERSATIONS,
     OPINION_AGREES,
     OPINION_DISAGREES,

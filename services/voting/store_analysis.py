@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from libs.data.catalog import CONVERSATIONS
+from libs.data.catalog.voting import CONVERSATIONS
 from libs.data.events import Event
 from libs.data.requests import Replay, Requests
 from libs.data.transaction import Snapshot, Transaction

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from libs.data.catalog import (
+from libs.data.catalog.voting import (
     CONVERSATIONS,
     OPINIONS,
     PARTICIPANTS,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from libs.data.catalog import CONVERSATIONS
+from libs.data.catalog.voting import CONVERSATIONS
 from libs.data.errors import TallyError
 from libs.data.tables import Locked, Table
 from libs.data.transaction import Transaction

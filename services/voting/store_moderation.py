@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from libs.data.catalog import (
+from libs.data.catalog.voting import (
     CONVERSATIONS,
     OPINIONS,
     PARTICIPANT_VISIBLE_VOTES,

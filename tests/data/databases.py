@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from uuid import UUID
 
-from libs.data.catalog import CO_SIGNERS, PETITIONS
+from libs.data.catalog.petition import CO_SIGNERS, PETITIONS
 from libs.data.database import Database
 from libs.data.deadlines import current_deadline
 from libs.data.settings import DatabaseSettings

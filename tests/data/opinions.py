@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
-from libs.data.catalog import (
+from libs.data.catalog.voting import (
     CONVERSATIONS,
     OPINION_AGREES,
     PARTICIPANT_VISIBLE_VOTES,

@@ -7,7 +7,8 @@ import asyncpg
 import pytest
 
 from libs.data.activity import Activity, active_since
-from libs.data.catalog import CONVERSATIONS, PETITIONS
+from libs.data.catalog.petition import PETITIONS
+from libs.data.catalog.voting import CONVERSATIONS
 from libs.data.database import Database
 from libs.data.rounds import begin, end
 from libs.data.tables import Table

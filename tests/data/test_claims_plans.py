@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from libs.data.catalog import (
+from libs.data.catalog.claims import (
     EXCHANGES_COMPLETED,
     FOOD_POSTS,
     PORTIONS_CLAIMED,

@@ -7,14 +7,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from libs.data.catalog import (
-    CO_SIGNERS_BY_REGION,
+from libs.data.catalog.petition import CO_SIGNERS_BY_REGION, PETITIONS
+from libs.data.catalog.voting import (
     CONVERSATIONS,
     OPINION_AGREES,
     OPINION_DISAGREES,
     PARTICIPANT_VISIBLE_VOTES,
     PARTICIPANT_VOTES,
-    PETITIONS,
     VOTES,
 )
 from libs.data.counters import Counter, Key

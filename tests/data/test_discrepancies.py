@@ -5,7 +5,7 @@ import json
 import pytest
 from structlog.testing import capture_logs
 
-from libs.data.catalog import ORDINALS
+from libs.data.catalog.petition import ORDINALS
 from libs.data.counters import Counter
 from libs.data.database import Database
 from libs.data.discrepancies import report

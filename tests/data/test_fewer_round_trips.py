@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from libs.data.catalog import CO_SIGNERS, PETITIONS
+from libs.data.catalog.petition import CO_SIGNERS, PETITIONS
 from libs.data.database import Database
 from libs.data.errors import Halted, Internal
 from libs.data.events import Event

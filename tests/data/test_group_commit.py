@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from libs.data.catalog import PETITIONS
+from libs.data.catalog.petition import PETITIONS
 from libs.data.database import Committed, Database
 from libs.data.deadlines import current_deadline
 from libs.data.errors import (

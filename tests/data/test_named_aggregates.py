@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from libs.cli.verify import compare
-from libs.data.catalog import COUNTERS, PETITIONS
+from libs.data.catalog import COUNTERS
+from libs.data.catalog.petition import PETITIONS
 from libs.data.counters import CountedRows, Counter
 from libs.data.database import Database
 from libs.data.errors import Internal, NotFound

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from libs.data.activity import MOVED
-from libs.data.catalog import CO_SIGNERS, CO_SIGNERS_BY_REGION, ORDINALS, PETITIONS
+from libs.data.catalog.petition import CO_SIGNERS, CO_SIGNERS_BY_REGION, ORDINALS, PETITIONS
 from libs.data.counters import aggregate_update_sql
 from libs.data.events import PAGE
 from libs.data.transaction import _lock_and_read_sql

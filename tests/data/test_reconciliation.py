@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from libs.data.catalog import VOTING_COUNTERS
+from libs.data.catalog.voting import VOTING_COUNTERS
 from libs.data.database import Database
 from libs.data.reconciliation import reconcile
 from libs.data.verification import DISCREPANCIES

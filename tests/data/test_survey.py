@@ -5,7 +5,9 @@ from uuid import uuid4
 import pytest
 
 from libs.cli.verify import compare
-from libs.data.catalog import CO_SIGNERS, CO_SIGNERS_BY_REGION, COUNTERS, OPINION_AGREES, PARTICIPANT_VOTES
+from libs.data.catalog import COUNTERS
+from libs.data.catalog.petition import CO_SIGNERS, CO_SIGNERS_BY_REGION
+from libs.data.catalog.voting import OPINION_AGREES, PARTICIPANT_VOTES
 from libs.data.database import Database
 from libs.data.errors import NotFound
 from libs.data.verification import repair, survey, verify

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from libs.data.catalog import VOTING_COUNTERS
+from libs.data.catalog.voting import VOTING_COUNTERS
 from libs.data.migrate import current_revision, expected_revision, upgrade
 
 BEFORE = "0006"

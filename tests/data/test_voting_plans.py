@@ -7,7 +7,7 @@ import asyncpg
 import psycopg
 import pytest
 
-from libs.data.catalog import OPINION_AGREES, OPINION_DISAGREES, OPINION_PASSES
+from libs.data.catalog.voting import OPINION_AGREES, OPINION_DISAGREES, OPINION_PASSES
 from libs.data.counters import rows_update_sql
 from services.voting import store_listings, store_reads
 from services.voting.store_listings import LISTINGS, MODERATED_NEWEST, Listing, Order

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from libs.data.catalog import COUPON_CLAIMS, COUPON_STOCK
+from libs.data.catalog.claims import COUPON_CLAIMS, COUPON_STOCK
 from libs.data.errors import TallyError
 from libs.data.stock import Shelf
 from services.claims.coupons.errors import AlreadyClaimed, AlreadyWaiting, CouponNotFound, OutOfStock, WaitlistFull

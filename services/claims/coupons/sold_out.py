@@ -16,7 +16,7 @@ from uuid import UUID
 
 import structlog
 
-from libs.data.catalog import COUPON_CLAIMS, COUPON_REMAINING
+from libs.data.catalog.claims import COUPON_CLAIMS, COUPON_REMAINING
 from libs.data.consistency import PRIMARY
 from libs.data.database import Database
 from libs.data.errors import TallyError

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from libs.data.catalog import COUPON_POSITIONS, COUPON_WAITING, COUPONS
+from libs.data.catalog.claims import COUPON_POSITIONS, COUPON_WAITING, COUPONS
 from libs.data.commit_tokens import encode_token
 from libs.data.stock import settle
 from libs.data.tables import Locked, Table

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from libs.data.catalog import COUPON_CLAIMS, COUPON_REMAINING, COUPON_RESTOCKED, COUPON_WAITING, COUPONS
+from libs.data.catalog.claims import COUPON_CLAIMS, COUPON_REMAINING, COUPON_RESTOCKED, COUPON_WAITING, COUPONS
 from libs.data.events import Event
 from libs.data.requests import Replay, Requests
 from libs.data.stock import MOST_UNITS, settle

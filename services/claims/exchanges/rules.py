@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from libs.data.catalog import FOOD_STOCK, PORTIONS_CLAIMED, PORTIONS_HELD
+from libs.data.catalog.claims import FOOD_STOCK, PORTIONS_CLAIMED, PORTIONS_HELD
 from libs.data.errors import TallyError
 from libs.data.stock import Shelf
 from services.claims.exchanges.errors import (

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from libs.data.catalog import EXCHANGES_COMPLETED, FOOD_POSTS
+from libs.data.catalog.claims import EXCHANGES_COMPLETED, FOOD_POSTS
 from libs.data.commit_tokens import encode_token
 from libs.data.events import Event
 from libs.data.stock import settle

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from libs.data.catalog import FOOD_POSTS, PORTIONS_CLAIMED, PORTIONS_HELD, PORTIONS_REMAINING
+from libs.data.catalog.claims import FOOD_POSTS, PORTIONS_CLAIMED, PORTIONS_HELD, PORTIONS_REMAINING
 from libs.data.events import Event
 from libs.data.ids import new_id
 from libs.data.requests import Replay, Requests

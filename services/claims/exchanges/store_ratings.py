@@ -1,6 +1,6 @@
 """Rating the other side of an exchange."""
 
-from libs.data.catalog import FOOD_POSTS
+from libs.data.catalog.claims import FOOD_POSTS
 from libs.data.commit_tokens import encode_token
 from libs.data.errors import FieldViolation, InvalidInput
 from libs.data.events import Event

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from libs.data.catalog import COUPON_CLAIMS, COUPON_REMAINING, COUPON_RESTOCKED, COUPON_WAITING
+from libs.data.catalog.claims import COUPON_CLAIMS, COUPON_REMAINING, COUPON_RESTOCKED, COUPON_WAITING
 from libs.data.commit_tokens import encode_token
 from tests.concurrency.claims.attempts import ClaimsAttempt, ClaimsHistory
 from tests.concurrency.claims.stored_coupons import Claim, Place, Restocking, StoredCoupon, read_coupons

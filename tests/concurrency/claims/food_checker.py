@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-from libs.data.catalog import EXCHANGES_COMPLETED, PORTIONS_CLAIMED, PORTIONS_HELD, PORTIONS_REMAINING
+from libs.data.catalog.claims import EXCHANGES_COMPLETED, PORTIONS_CLAIMED, PORTIONS_HELD, PORTIONS_REMAINING
 from libs.data.commit_tokens import encode_token
 from tests.concurrency.claims.attempts import ClaimsAttempt, ClaimsHistory
 from tests.concurrency.claims.stored_food import Step, StoredExchange, StoredPost, read_posts

@@ -9,7 +9,8 @@ import pytest
 from tally.aggregator.v1 import aggregator_service_pb2 as messages
 from tally.common.v1 import count_pb2
 
-from libs.data.catalog import COUNTERS, PARTICIPANT_VOTES
+from libs.data.catalog import COUNTERS
+from libs.data.catalog.voting import PARTICIPANT_VOTES
 from libs.data.database import Database
 from libs.data.settings import DatabaseSettings
 from tests.data.opinions import a_conversation, agree

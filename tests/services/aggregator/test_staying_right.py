@@ -10,7 +10,7 @@ import pytest
 from tally.common.v1 import count_pb2
 from tally.petition.v1 import petition_service_pb2 as petition_messages
 
-from libs.data.catalog import CO_SIGNERS, CO_SIGNERS_BY_REGION
+from libs.data.catalog.petition import CO_SIGNERS, CO_SIGNERS_BY_REGION
 from libs.data.counters import Counter
 from libs.data.database import Database
 from libs.data.follower import Follower

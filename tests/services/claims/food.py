@@ -10,7 +10,7 @@ from tally.claims.v1 import exchange_pb2 as resources
 from tally.claims.v1 import exchange_service_pb2 as messages
 from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 
-from libs.data.catalog import EXCHANGES_COMPLETED, FOOD_STOCK
+from libs.data.catalog.claims import EXCHANGES_COMPLETED, FOOD_STOCK
 from libs.data.transaction import Snapshot
 from libs.data.verification import survey
 from tests.services.claims.serving import claims_channel

@@ -8,7 +8,7 @@ import grpc.aio
 import pytest
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
 
-from libs.data.catalog import CO_SIGNERS, ORDINALS, PETITIONS
+from libs.data.catalog.petition import CO_SIGNERS, ORDINALS, PETITIONS
 from libs.data.database import Committed, Database
 from libs.data.errors import Halted
 from libs.data.ids import parse_id

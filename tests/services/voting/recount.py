@@ -4,7 +4,7 @@ from uuid import UUID
 
 import asyncpg
 
-from libs.data.catalog import VOTING_COUNTERS
+from libs.data.catalog.voting import VOTING_COUNTERS
 from libs.data.consistency import PRIMARY
 from libs.data.database import Database
 

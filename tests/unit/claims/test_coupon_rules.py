@@ -10,7 +10,7 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.data.catalog import COUPON_STOCK
+from libs.data.catalog.claims import COUPON_STOCK
 from libs.data.stock import Shelf
 from services.claims.coupons import rules
 from services.claims.coupons.errors import AlreadyClaimed, AlreadyWaiting, CouponNotFound, OutOfStock, WaitlistFull

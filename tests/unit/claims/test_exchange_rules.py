@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.data.catalog import PORTIONS_CLAIMED, PORTIONS_HELD, PORTIONS_REMAINING
+from libs.data.catalog.claims import PORTIONS_CLAIMED, PORTIONS_HELD, PORTIONS_REMAINING
 from libs.data.errors import TallyError
 from services.claims.exchanges import rules
 from services.claims.exchanges.errors import (

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.data.catalog import (
-    CO_SIGNERS,
+from libs.data.catalog.claims import (
     COUPON_CLAIMS,
     COUPON_REMAINING,
     COUPON_RESTOCKED,
@@ -17,6 +16,7 @@ from libs.data.catalog import (
     PORTIONS_HELD,
     PORTIONS_REMAINING,
 )
+from libs.data.catalog.petition import CO_SIGNERS
 from libs.data.counters import Counter
 from libs.data.stock import Shelf, Stock
 

@@ -4,7 +4,9 @@ from uuid import uuid4
 
 import pytest
 
-from libs.data.catalog import CO_SIGNERS, CONVERSATIONS, COUNTERS, OPINION_AGREES
+from libs.data.catalog import COUNTERS
+from libs.data.catalog.petition import CO_SIGNERS
+from libs.data.catalog.voting import CONVERSATIONS, OPINION_AGREES
 from libs.data.counters import CountedRows, Counter
 
 

@@ -122,6 +122,36 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: the conversation was not analysed yet."""
     ERROR_REASON_PARTICIPANT_NOT_FOUND: _ErrorReason.ValueType  # 407
     """NOT_FOUND: the user is not in the conversation's last analysis."""
+    ERROR_REASON_USER_NOT_FOUND: _ErrorReason.ValueType  # 500
+    """NOT_FOUND: there is no such user."""
+    ERROR_REASON_USER_EXISTS: _ErrorReason.ValueType  # 501
+    """ALREADY_EXISTS: the user is registered."""
+    ERROR_REASON_REPUTATION_EVENT_NOT_FOUND: _ErrorReason.ValueType  # 502
+    """NOT_FOUND: there is no such event in any ledger."""
+    ERROR_REASON_EVENT_ALREADY_RECORDED: _ErrorReason.ValueType  # 503
+    """ALREADY_EXISTS: the user's ledger has an event that came from the same `stream_id`; the metadata says which."""
+    ERROR_REASON_EVENT_ALREADY_REVERSED: _ErrorReason.ValueType  # 504
+    """FAILED_PRECONDITION: the event was taken back before; the metadata says by which event."""
+    ERROR_REASON_EVENT_IS_A_REVERSAL: _ErrorReason.ValueType  # 505
+    """FAILED_PRECONDITION: what takes an event back cannot be taken back itself."""
+    ERROR_REASON_TRUST_LEVEL_TOO_LOW: _ErrorReason.ValueType  # 506
+    """FAILED_PRECONDITION: the user's trust level does not allow this."""
+    ERROR_REASON_SHARING_MODE_UNCHANGED: _ErrorReason.ValueType  # 507
+    """FAILED_PRECONDITION: the user shares in this mode already."""
+    ERROR_REASON_GROUP_NOT_FOUND: _ErrorReason.ValueType  # 510
+    """NOT_FOUND: there is no such group."""
+    ERROR_REASON_GROUP_EXISTS: _ErrorReason.ValueType  # 511
+    """ALREADY_EXISTS: the Telegram chat has a group; the metadata says which."""
+    ERROR_REASON_ALREADY_A_MEMBER: _ErrorReason.ValueType  # 512
+    """ALREADY_EXISTS: the user is a member; the metadata says since when and as what."""
+    ERROR_REASON_NOT_A_MEMBER: _ErrorReason.ValueType  # 513
+    """NOT_FOUND: the user is not a member of the group."""
+    ERROR_REASON_VERIFICATION_REQUIRED: _ErrorReason.ValueType  # 514
+    """FAILED_PRECONDITION: the group takes only users whose verification level is `full`."""
+    ERROR_REASON_NOT_AN_ADMIN: _ErrorReason.ValueType  # 515
+    """PERMISSION_DENIED: only an admin of the group may do this."""
+    ERROR_REASON_LAST_ADMIN: _ErrorReason.ValueType  # 516
+    """FAILED_PRECONDITION: a group has an admin at all times."""
     ERROR_REASON_JOB_NOT_FOUND: _ErrorReason.ValueType  # 600
     """NOT_FOUND: there is no such job, or it is not kept any more."""
     ERROR_REASON_JOB_NOT_FAILED: _ErrorReason.ValueType  # 601
@@ -232,6 +262,36 @@ ERROR_REASON_ANALYSIS_NOT_FOUND: ErrorReason.ValueType  # 406
 """NOT_FOUND: the conversation was not analysed yet."""
 ERROR_REASON_PARTICIPANT_NOT_FOUND: ErrorReason.ValueType  # 407
 """NOT_FOUND: the user is not in the conversation's last analysis."""
+ERROR_REASON_USER_NOT_FOUND: ErrorReason.ValueType  # 500
+"""NOT_FOUND: there is no such user."""
+ERROR_REASON_USER_EXISTS: ErrorReason.ValueType  # 501
+"""ALREADY_EXISTS: the user is registered."""
+ERROR_REASON_REPUTATION_EVENT_NOT_FOUND: ErrorReason.ValueType  # 502
+"""NOT_FOUND: there is no such event in any ledger."""
+ERROR_REASON_EVENT_ALREADY_RECORDED: ErrorReason.ValueType  # 503
+"""ALREADY_EXISTS: the user's ledger has an event that came from the same `stream_id`; the metadata says which."""
+ERROR_REASON_EVENT_ALREADY_REVERSED: ErrorReason.ValueType  # 504
+"""FAILED_PRECONDITION: the event was taken back before; the metadata says by which event."""
+ERROR_REASON_EVENT_IS_A_REVERSAL: ErrorReason.ValueType  # 505
+"""FAILED_PRECONDITION: what takes an event back cannot be taken back itself."""
+ERROR_REASON_TRUST_LEVEL_TOO_LOW: ErrorReason.ValueType  # 506
+"""FAILED_PRECONDITION: the user's trust level does not allow this."""
+ERROR_REASON_SHARING_MODE_UNCHANGED: ErrorReason.ValueType  # 507
+"""FAILED_PRECONDITION: the user shares in this mode already."""
+ERROR_REASON_GROUP_NOT_FOUND: ErrorReason.ValueType  # 510
+"""NOT_FOUND: there is no such group."""
+ERROR_REASON_GROUP_EXISTS: ErrorReason.ValueType  # 511
+"""ALREADY_EXISTS: the Telegram chat has a group; the metadata says which."""
+ERROR_REASON_ALREADY_A_MEMBER: ErrorReason.ValueType  # 512
+"""ALREADY_EXISTS: the user is a member; the metadata says since when and as what."""
+ERROR_REASON_NOT_A_MEMBER: ErrorReason.ValueType  # 513
+"""NOT_FOUND: the user is not a member of the group."""
+ERROR_REASON_VERIFICATION_REQUIRED: ErrorReason.ValueType  # 514
+"""FAILED_PRECONDITION: the group takes only users whose verification level is `full`."""
+ERROR_REASON_NOT_AN_ADMIN: ErrorReason.ValueType  # 515
+"""PERMISSION_DENIED: only an admin of the group may do this."""
+ERROR_REASON_LAST_ADMIN: ErrorReason.ValueType  # 516
+"""FAILED_PRECONDITION: a group has an admin at all times."""
 ERROR_REASON_JOB_NOT_FOUND: ErrorReason.ValueType  # 600
 """NOT_FOUND: there is no such job, or it is not kept any more."""
 ERROR_REASON_JOB_NOT_FAILED: ErrorReason.ValueType  # 601
