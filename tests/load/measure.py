@@ -198,6 +198,8 @@ class Bench:
             self._results.problems.append(f"{row.name}: {dict(failures)}")
         elif writes and row.contender not in ("bare", "refusing", "chain") and set(stored) != {acknowledged}:
             self._results.problems.append(f"{row.name}: stored {stored}, acknowledged {acknowledged}")
+        elif row.data in ("few", "textbook-few") and acknowledged != FEW:
+            self._results.problems.append(f"{row.name}: {acknowledged} of {FEW} were given out")
         elif writes and row.contender == "voting":
             differing = self._stage.votes.differing(conversation_of(resources[0]))
             self._results.problems += [f"{row.name}: {counter} of {key}" for counter, key, *_ in differing]
