@@ -5,7 +5,9 @@ from typing import Literal, get_args
 
 from libs.cli.callers.orders import Method
 
-Contender = Literal["bare", "refusing", "chain", "textbook", "tuned", "petition", "claims", "voting", "aggregator"]
+Contender = Literal[
+    "bare", "refusing", "chain", "textbook", "tuned", "petition", "claims", "voting", "reputation", "aggregator"
+]
 Data = Literal[
     "none",
     "hot",
@@ -28,6 +30,9 @@ Data = Literal[
     "top",
     "controversial",
     "group",
+    "users",
+    "ledger",
+    "textbook-ledger",
 ]
 Order = Literal["newest", "top", "controversial", "group"]
 ORDERS: tuple[Order, ...] = get_args(Order)
@@ -44,6 +49,7 @@ class Row:
             stock for everybody, of `few` there are 50, of `sold-out` none are left. `posts` are the groups of
             a hundred thousand food posts. Or which opinions: `opinions` are those of a new `conversation`, `newest` and
             so on are listings of a large one, `large` are some of its opinions, `import` is what is still to be imported.
+            `users` are some of a million, `ledger` is that of a new user.
         callers: concurrent ones; 0 stands for the number on the command line.
         calls: how many there are in all, instead of as many as fit into the time.
         voters: concurrent ones, who vote on the opinions of the same conversation all the while.
@@ -132,13 +138,20 @@ VOTING = (
         for order in ORDERS
     ),
 )
+REPUTATION = (
+    Row("bare-lookup", "bare server, empty GetReputation", "bare", "GetReputation", "none"),
+    Row("lookup", "GetReputation among 1,000,000 users", "reputation", "GetReputation", "users"),
+    Row("lookups", "BatchGetReputations of 500", "reputation", "BatchGetReputations", "users", callers=4, batch=500),
+    Row("textbook-event", "textbook transaction, one ledger", "textbook", "RecordReputationEvent", "textbook-ledger"),
+    Row("event", "RecordReputationEvent, one user", "reputation", "RecordReputationEvent", "ledger"),
+)
 SIZE = (
     Row("sign-empty", "CoSign, petition without signers", "petition", "CoSign", "hot"),
     Row("sign-full", "CoSign, petition with many", "petition", "CoSign", "full"),
     Row("count-empty", "GetCoSignerCount, without signers", "petition", "GetCoSignerCount", "hot"),
     Row("count-full", "GetCoSignerCount, with many", "petition", "GetCoSignerCount", "full"),
 )
-ROWS = {row.name: row for row in (*THROUGHPUT, *CLAIMS, *VOTING, *SIZE)}
+ROWS = {row.name: row for row in (*THROUGHPUT, *CLAIMS, *VOTING, *REPUTATION, *SIZE)}
 
 BARS = (
     Bar("chain", "calls", "bare", at_least=0.85),
@@ -166,6 +179,11 @@ BARS = (
     Bar("vote-analysing", "p99", "vote-large", at_most=2.0),
     Bar("analysis", "p50", None, at_most=2.0),
     *(Bar(f"opinions-{order}", "p99", None, at_most=0.030) for order in ORDERS),
+    Bar("lookup", "p99", None, at_most=0.020),
+    # What 64 callers wait for a bare server on the same two processors is not Tally's to save.
+    Bar("lookup", "p99", "bare-lookup", at_most=1.5, aim=True),
+    Bar("lookups", "items", None, at_least=50_000),
+    Bar("event", "calls", "textbook-event", at_least=3.0),
     Bar("sign-full", "p99", "sign-empty", at_most=1.3),
     Bar("sign-full", "p99", None, at_most=0.150, aim=True),
     Bar("count-full", "p99", "count-empty", at_most=1.3),

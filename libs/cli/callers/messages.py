@@ -15,6 +15,8 @@ from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.petition.v1 import petition_service_pb2
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
+from tally.reputation.v1 import reputation_service_pb2
+from tally.reputation.v1.reputation_service_pb2_grpc import ReputationServiceStub
 from tally.voting.v1 import voting_pb2, voting_service_pb2
 from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
 
@@ -26,6 +28,8 @@ CO_SIGNERS = "petition.co_signers"
 _IDS_AT_ONCE = 4096
 _PAGE = 50
 _CHOICES = (voting_pb2.VOTE_AGREE, voting_pb2.VOTE_DISAGREE, voting_pb2.VOTE_PASS)
+# They cancel out, so that the score stays away from its bounds.
+_IMPACTS = ("0.25", "-0.25")
 # Of a conversation that is imported.
 _OPINIONS, _VOTES_OF_A_PERSON = 200, 25
 
@@ -86,6 +90,16 @@ def requests(order: Order) -> Iterator[Message | list[Message]]:
             people = order.batch // _VOTES_OF_A_PERSON
             for resource in resources:
                 yield list(GeneratedConversation(resource, _OPINIONS, order.batch, people).pieces())
+        case "GetReputation":
+            yield from cycle([reputation_service_pb2.GetReputationRequest(user_id=r) for r in order.resources])
+        case "BatchGetReputations":
+            while True:
+                users = islice(resources, order.batch)
+                yield reputation_service_pb2.BatchGetReputationsRequest(user_ids=users)
+        case "RecordReputationEvent":
+            new_event = reputation_service_pb2.RecordReputationEventRequest
+            for user_id, impact in zip(resources, cycle(_IMPACTS), strict=False):
+                yield new_event(user_id=user_id, event_type="load", impact_score=impact, request_id=next(ids))
         case "GetCoSignerCount":
             yield from cycle([petition_service_pb2.GetCoSignerCountRequest(petition_id=r) for r in order.resources])
         case "GetCounter":
@@ -144,6 +158,10 @@ def _voting(method: str) -> Callable[[grpc.aio.Channel], Any]:
     return lambda channel: getattr(VotingServiceStub(channel), method)
 
 
+def _reputation(method: str) -> Callable[[grpc.aio.Channel], Any]:
+    return lambda channel: getattr(ReputationServiceStub(channel), method)
+
+
 def _aggregator(method: str) -> Callable[[grpc.aio.Channel], Any]:
     return lambda channel: getattr(AggregatorServiceStub(channel), method)
 
@@ -168,6 +186,9 @@ CALLS = {
     "GetConversation": Call(_voting("GetConversation")),
     "ListOpinions": Call(_voting("ListOpinions")),
     "ImportConversation": Call(_voting("ImportConversation"), _rejected),
+    "GetReputation": Call(_reputation("GetReputation")),
+    "BatchGetReputations": Call(_reputation("BatchGetReputations"), _failed_items),
+    "RecordReputationEvent": Call(_reputation("RecordReputationEvent")),
     "GetCounter": Call(_aggregator("GetCounter")),
     "BatchGetCounters": Call(_aggregator("BatchGetCounters"), _failed_items),
 }

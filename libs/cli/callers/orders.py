@@ -22,6 +22,9 @@ Method = Literal[
     "GetConversation",
     "ListOpinions",
     "ImportConversation",
+    "GetReputation",
+    "BatchGetReputations",
+    "RecordReputationEvent",
 ]
 
 
@@ -29,7 +32,7 @@ class Order(BaseModel):
     """Calls to make, one after the other by each caller, until the time is up or the calls are used up.
 
     Args:
-        resources: petitions, coupons or groups, taken in turn by the calls; conversations, or opinions as
+        resources: petitions, coupons, users or groups, taken in turn by the calls; conversations, or opinions as
             `conversation/opinion`, or listings as `conversation/order/group`, or external ids of what is imported.
         seconds: how long to go on; 0 for as long as there are calls.
         calls: of the process, shared by its callers; 0 for as many as fit into the time.
