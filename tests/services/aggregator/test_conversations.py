@@ -6,7 +6,7 @@ from uuid import NAMESPACE_URL, uuid5
 from tally.common.v1 import count_pb2
 from tally.voting.v1 import voting_service_pb2 as messages
 
-from libs.data.catalog import VOTING_COUNTERS
+from libs.data.catalog.voting import VOTING_COUNTERS
 from tests.eventually import becomes_true
 from tests.services.aggregator.counting import Counters, key
 from tests.services.voting.conversations import AGREE, DISAGREE, PASS, new_uuid, voting_service
