@@ -41,7 +41,7 @@ down: $(STAMP) ## Stop the stack; data stays
 status: $(STAMP) ## What runs, where, and whether it is healthy
 	@$(BIN)/tally status $(ARGS)
 
-demo: $(STAMP) ## Play a scenario against the stack and compare every count with its rows
+demo: $(STAMP) ## Play a scenario against the stack, compare every count with its rows, show and draw opinion groups
 	@$(BIN)/tally demo $(ARGS)
 
 ## Measurements
