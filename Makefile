@@ -50,8 +50,8 @@ demo: $(STAMP) ## Play a scenario against the stack, compare every count with it
 load: $(STAMP) ## 100,000 co-signs of one petition through real sockets
 	@$(BIN)/tally load $(ARGS)
 
-bench: $(STAMP) ## Bare server, textbook transaction and Tally side by side; ARGS=groups measures opinion groups
-	@$(PY) -m tests.load.$(if $(filter groups,$(ARGS)),groups.)bench $(filter-out groups,$(ARGS))
+bench: $(STAMP) ## Bare server, textbook transaction and Tally side by side; ARGS=groups: opinion groups, ARGS=jobs: background jobs
+	@$(PY) -m tests.load.$(addsuffix .,$(filter groups jobs,$(ARGS)))bench $(filter-out groups jobs,$(ARGS))
 
 ## Tests
 
