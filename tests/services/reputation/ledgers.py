@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-import grpc.aio
 from tally.reputation.v1 import reputation_pb2 as resources
 from tally.reputation.v1 import reputation_service_pb2 as messages
 from tally.reputation.v1.reputation_service_pb2_grpc import ReputationServiceStub
@@ -130,5 +129,3 @@ async def ledgers_add_up(db: Connection) -> None:
         if counter.aggregate is USERS and counter is not GROUPS_PARTICIPATED:
             wrong = [row for row in await db.fetch(counter.survey_sql) if row[0] is not None]
             assert not wrong, (counter.name, wrong)
-
-
