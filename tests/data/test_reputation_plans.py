@@ -116,6 +116,30 @@ async def test_a_batch_reads_of_a_long_ledger_only_what_its_commands_are_about(l
         assert 60 <= plan.rows_read <= 200, plan.rows_read
 
 
+async def test_plans_made_while_there_was_nothing_look_up_by_key_too(
+    postgres_server: psycopg.Connection, postgres_url: str, template_database: str
+) -> None:
+    """They are kept: reading a table whole would cost nothing then, and more with each event until it is analysed again."""
+    request_id = UUID(int=5)
+    with scratch_database(postgres_server, postgres_url, template_database) as url:
+        with psycopg.connect(url, autocommit=True) as db:
+            db.execute("ANALYZE")
+            for way in ("seqscan", "hashjoin", "mergejoin"):  # as of the service's connections
+                this = sql.Identifier(db.info.dbname)
+                db.execute(sql.SQL("ALTER DATABASE {} SET {} = off").format(this, sql.Identifier(f"enable_{way}")))
+        for statement, arguments in (
+            (store.LOOK_UP, looked_up(HOT, request_id)),
+            (store.OWNERS, ([event(0, 5)],)),
+            (store.GROUPS, ([NOBODY],)),
+            (store.REVERSE, ([event(0, 5)], [NOBODY])),
+            (store_reads.REPUTATIONS, ([SMALL],)),
+            (store_reads.CHAIN, (SMALL,)),
+        ):
+            plan = await explained(url, statement, *arguments, generic=True)
+            looks_up = [node for node in plan.nodes if "Relation Name" in node and "Scan" in node["Node Type"]]
+            assert looks_up and all("Index Cond" in node or "Recheck Cond" in node for node in looks_up), plan.scans
+
+
 @each_way
 async def test_users_are_locked_and_moved_by_their_keys(large_database_url: str, generic: bool) -> None:
     plan = await explained(large_database_url, USERS.lock_sql, SOME, generic=generic)

@@ -70,14 +70,19 @@ def to_event(columns: Record) -> LedgerEvent:
     return event
 
 
-# By their keys, in one round trip: events, and what the days of new and taken back ones add up to.
+# By their keys, in one round trip: events, and what the days of new and taken back ones add up to. OFFSET 0 has Postgres look
+# each up by itself: a plan that was made while the tables were empty would go on reading them whole.
 LOOK_UP = f"""
 WITH wanted AS (
-    SELECT e.id FROM unnest($1::uuid[], $2::uuid[]) AS asked(user_id, request_id)
-    JOIN reputation.reputation_events e USING (user_id, request_id)
+    SELECT found.id FROM unnest($1::uuid[], $2::uuid[]) AS asked(user_id, request_id) CROSS JOIN LATERAL (
+        SELECT e.id FROM reputation.reputation_events e
+        WHERE e.user_id = asked.user_id AND e.request_id = asked.request_id OFFSET 0
+    ) AS found
     UNION
-    SELECT e.id FROM unnest($3::uuid[], $4::text[]) AS told(user_id, stream_id)
-    JOIN reputation.reputation_events e ON e.user_id = told.user_id AND e.stream_id = told.stream_id
+    SELECT found.id FROM unnest($3::uuid[], $4::text[]) AS told(user_id, stream_id) CROSS JOIN LATERAL (
+        SELECT e.id FROM reputation.reputation_events e
+        WHERE e.user_id = told.user_id AND e.stream_id = told.stream_id OFFSET 0
+    ) AS found
     UNION
     SELECT unnest($5::uuid[])
 ), days AS (
@@ -85,11 +90,16 @@ WITH wanted AS (
     UNION
     SELECT e.user_id, e.cap_day, e.event_type FROM reputation.reputation_events e WHERE e.id = ANY($5::uuid[])
 )
-SELECT d.user_id, d.day, d.event_type, (d.impact_sum * 100)::bigint AS day_sum, NULL::record AS event
-FROM days JOIN reputation.daily_impacts d USING (user_id, day, event_type)
+SELECT days.user_id, days.day, days.event_type, d.day_sum, NULL::record AS event
+FROM days CROSS JOIN LATERAL (
+    SELECT (d.impact_sum * 100)::bigint AS day_sum FROM reputation.daily_impacts d
+    WHERE d.user_id = days.user_id AND d.day = days.day AND d.event_type = days.event_type OFFSET 0
+) AS d
 UNION ALL
-SELECT e.user_id, NULL, NULL, NULL, event
-FROM wanted JOIN reputation.reputation_events e USING (id) CROSS JOIN LATERAL (SELECT {EVENT_COLUMNS}) AS event
+SELECT event.user_id, NULL, NULL, NULL, event
+FROM wanted CROSS JOIN LATERAL (
+    SELECT {EVENT_COLUMNS} FROM reputation.reputation_events e WHERE e.id = wanted.id OFFSET 0
+) AS event
 """
 
 
@@ -173,7 +183,8 @@ def insert_events(tx: Transaction, events: Sequence[LedgerEvent]) -> None:
 
 REVERSE = """
 UPDATE reputation.reputation_events e SET reversed_by_event_id = taken.reversal_id
-FROM unnest($1::uuid[], $2::uuid[]) AS taken(id, reversal_id) WHERE e.id = taken.id AND e.reversed_by_event_id IS NULL
+FROM unnest($1::uuid[], $2::uuid[]) AS taken(id, reversal_id)
+WHERE e.id = ANY($1::uuid[]) AND e.id = taken.id AND e.reversed_by_event_id IS NULL
 """
 
 
