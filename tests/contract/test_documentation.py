@@ -8,6 +8,7 @@ import pytest
 from libs.jobs.settings import JobSettings
 from libs.rpc.settings import ServerSettings
 from services.claims.settings import ClaimsSettings
+from services.reputation.settings import ReputationSettings
 from services.voting.settings import VotingSettings
 from tests.contract.sources import ROOT
 
@@ -38,7 +39,10 @@ def test_every_make_target_is_listed_by_make_help() -> None:
     assert {name for name, rest in rules if " ## " not in rest} == internal
 
 
-@pytest.mark.parametrize(("service", "settings"), [("claims", ClaimsSettings), ("voting", VotingSettings)])
+@pytest.mark.parametrize(
+    ("service", "settings"),
+    [("claims", ClaimsSettings), ("voting", VotingSettings), ("reputation", ReputationSettings)],
+)
 def test_the_settings_of_a_service_are_documented_with_their_defaults(
     service: str, settings: type[ServerSettings]
 ) -> None:
