@@ -11,7 +11,8 @@ else:
 
 TABLES = """
 SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
-WHERE schemaname IN ('petition', 'voting', 'claims', 'reputation', 'operations') AND tablename NOT IN ('halt', 'schema_revision')
+WHERE schemaname IN ('petition', 'voting', 'claims', 'reputation', 'operations')
+  AND tablename NOT IN ('halt', 'schema_revision')
 ORDER BY 1
 """
 
