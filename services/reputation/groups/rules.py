@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ Rows = Mapping[UUID, Mapping[str, Any]]
 Member = tuple[UUID, UUID]  # group, user
 
 FULL = "full"
+MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -67,6 +69,7 @@ class Door:
         self.members: dict[tuple[UUID], int] = defaultdict(int)
         self.admins: dict[tuple[UUID], int] = defaultdict(int)
         self.participations: dict[tuple[UUID], int] = defaultdict(int)
+        self._entered: dict[UUID, int] = defaultdict(int)
 
     def decide(self, command: Command) -> Outcome:
         if command.group_id not in self._groups:
@@ -83,19 +86,18 @@ class Door:
                 return self.set_role(command)
 
     def join(self, command: Join) -> Outcome:
-        group = self._groups[command.group_id]
         level = self._seen.verification_levels.get(command.user_id)
         if level is None:
             return UserNotFound(command.user_id)
         before = self._membership(command.group_id, command.user_id)
         if before is not None and before.left_time is None:
             return AlreadyAMember(before)
-        if group["verification_required"] and level != FULL:
+        if self._groups[command.group_id]["verification_required"] and level != FULL:
             return VerificationRequired(command.group_id, level)
         if before is None:
             self.participations[(command.user_id,)] += 1
         self.members[(command.group_id,)] += 1
-        joined = Membership(command.group_id, command.user_id, Role.MEMBER, group["locked_time"])
+        joined = Membership(command.group_id, command.user_id, Role.MEMBER, self._now(command.group_id))
         return self._enter(command, Kind.JOINED, joined, command.user_id)
 
     def leave(self, command: Leave) -> Outcome:
@@ -107,7 +109,7 @@ class Door:
                 return LastAdmin(member)
             self.admins[(command.group_id,)] -= 1
         self.members[(command.group_id,)] -= 1
-        left = replace(member, left_time=self._groups[command.group_id]["locked_time"])
+        left = replace(member, left_time=self._now(command.group_id))
         return self._enter(command, Kind.LEFT, left, command.user_id)
 
     def set_role(self, command: SetRole) -> Outcome:
@@ -138,10 +140,15 @@ class Door:
         admins: int = self._groups[group_id]["admin_count"]
         return admins + self.admins[(group_id,)]
 
+    def _now(self, group_id: UUID) -> datetime:
+        """A microsecond later with each change, so that their times have their order. Deciding one takes longer than that."""
+        locked_time: datetime = self._groups[group_id]["locked_time"]
+        return locked_time + MICROSECOND * self._entered[group_id]
+
     def _enter(self, command: Command, kind: Kind, membership: Membership, actor_id: UUID) -> Changed:
-        group = self._groups[command.group_id]
-        count = group["member_count"] + self.members[(command.group_id,)]
-        change = Change(kind, membership, command.request_id, actor_id, count, group["locked_time"])
+        count = self._groups[command.group_id]["member_count"] + self.members[(command.group_id,)]
+        change = Change(kind, membership, command.request_id, actor_id, count, self._now(command.group_id))
+        self._entered[command.group_id] += 1
         self.memberships[command.group_id, command.user_id] = membership
         self.changes[command.group_id, command.user_id, command.request_id] = change
         return Changed(change)

@@ -40,7 +40,7 @@ class Club:
             row["locked_time"] = NOON + timedelta(seconds=self.commits)
         decision = rules.decide(self.rows, self.seen(commands), commands)
         for key, membership in decision.memberships.items():
-            self.memberships[made] = replace(membership)
+            self.memberships[key] = replace(membership)
         for change in decision.changes:
             made = (change.membership.group_id, change.membership.user_id, change.request_id)
             assert made not in self.changes, "a request changes something once"

@@ -176,13 +176,19 @@ async def groups_add_up(db: Connection) -> None:
         assert not found.discrepancies, (counter.name, found.discrepancies)
     wrong = await db.fetch("SELECT id FROM reputation.community_groups WHERE admin_count < 1")
     assert not wrong, wrong
-    # Of each group, what each change says there were after it.
     wrong = await db.fetch("""
-        SELECT m.group_id, m.user_id, m.role, m.left_time, c.change, c.role AS last_role
-        FROM reputation.group_members m JOIN LATERAL (
+        SELECT m.*, c.change, c.role AS last_role FROM reputation.group_members m JOIN LATERAL (
             SELECT * FROM reputation.group_member_changes c WHERE (c.group_id, c.user_id) = (m.group_id, m.user_id)
-            ORDER BY c.change_time DESC, c.change = 'left' DESC LIMIT 1
+            ORDER BY c.change_time DESC LIMIT 1
         ) c ON true
-        WHERE (m.left_time IS NULL AND c.change = 'left') OR (m.left_time IS NOT NULL AND c.change = 'joined')
+        WHERE (c.change = 'left') <> (m.left_time IS NOT NULL) OR c.role <> m.role OR c.joined_time <> m.joined_time
+    """)
+    assert not wrong, wrong
+    wrong = await db.fetch("""
+        SELECT * FROM (
+            SELECT *, coalesce(lag(member_count) OVER (PARTITION BY group_id ORDER BY change_time), 0) AS before
+            FROM reputation.group_member_changes
+        ) c
+        WHERE member_count - before <> CASE change WHEN 'joined' THEN 1 WHEN 'left' THEN -1 ELSE 0 END
     """)
     assert not wrong, wrong
