@@ -3,9 +3,13 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from tally.reputation.v1 import group_service_pb2 as messages
 
+from libs.data.errors import Halted
+from services.reputation.jobs import JOBS
 from tests.servers import refused
+from tests.services.operations.working import job_context, job_named
 from tests.services.petition.people import new_uuid
 from tests.services.reputation.groups.circle import (
     COMMUNITY,
@@ -15,7 +19,7 @@ from tests.services.reputation.groups.circle import (
     a_refresh,
     groups_service,
 )
-from tests.stored import Connection, everything
+from tests.stored import Connection, everything, halt
 
 POST = """
 INSERT INTO claims.food_posts (food_post_id, title, group_id, sharing_mode, giver_id, portions, portions_remaining,
@@ -143,3 +147,23 @@ async def test_those_who_ask_at_once_share_refreshes_and_see_what_was_there_befo
     assert not any(answer.replayed for answer in answers)
     asked = messages.GetGroupActivityRequest(group_id=group.group_id)
     assert (await groups.stub.GetGroupActivity(asked)).activity.active_members == 1
+
+
+async def test_a_job_refreshes_the_summary_and_may_be_done_twice(
+    groups: Groups, db: Connection, database_url: str
+) -> None:
+    """R6: every hour, with the rights of the service."""
+    group = await groups.create()
+    refresh = job_named(JOBS, "refresh_group_activity")
+    assert refresh.every == 3600.0
+    asked = messages.GetGroupActivityRequest(group_id=group.group_id)
+    before = await groups.stub.GetGroupActivity(asked)
+    async with job_context(database_url) as context:
+        for _ in range(2):
+            await refresh.work(context, "")
+        after = await groups.stub.GetGroupActivity(asked)
+        assert (before.activity.active_members, after.activity.active_members) == (0, 1)
+        assert after.refreshed_time.ToNanoseconds() > before.refreshed_time.ToNanoseconds()
+        await halt(db)
+        with pytest.raises(Halted):
+            await refresh.work(context, "")
