@@ -20,7 +20,7 @@ from tests.load import report
 from tests.load.measure import Bench
 from tests.load.memory import measure_memory
 from tests.load.results import Results
-from tests.load.rows import CLAIMS, ROWS, SIZE, THROUGHPUT, VOTING, Row
+from tests.load.rows import CLAIMS, REPUTATION, ROWS, SIZE, THROUGHPUT, VOTING, Row
 from tests.load.servers import Server, server
 from tests.load.stage import Stage, stage
 
@@ -33,6 +33,7 @@ MODULES = {
     "petition": ["services.petition"],
     "claims": ["services.claims"],
     "voting": ["services.voting"],
+    "reputation": ["services.reputation"],
     "aggregator": ["services.aggregator"],
 }
 
@@ -48,7 +49,8 @@ def main() -> None:
         servers = _start(stack, made, options.rows, options.textbook_pool)
         voters = stack.enter_context(fleet(1)) if any(ROWS[name].voters for name in options.rows) else None
         bench = Bench(made, clients, voters, servers, results, options.callers, options.seconds)
-        _rounds(bench, [row for row in (*THROUGHPUT, *CLAIMS, *VOTING) if row.name in options.rows], options.rounds)
+        others = (*THROUGHPUT, *CLAIMS, *VOTING, *REPUTATION)
+        _rounds(bench, [row for row in others if row.name in options.rows], options.rounds)
         if size := [row for row in SIZE if row.name in options.rows]:
             made.empty()
             errors.print(f"signing a petition {options.signers:,} times …", style="dim")

@@ -5,7 +5,9 @@ from typing import Literal, get_args
 
 from libs.cli.callers.orders import Method
 
-Contender = Literal["bare", "refusing", "chain", "textbook", "tuned", "petition", "claims", "voting", "aggregator"]
+Contender = Literal[
+    "bare", "refusing", "chain", "textbook", "tuned", "petition", "claims", "voting", "reputation", "aggregator"
+]
 Data = Literal[
     "none",
     "hot",
@@ -19,6 +21,9 @@ Data = Literal[
     "textbook-few",
     "sold-out",
     "posts",
+    "groups",
+    "group-pages",
+    "summary",
     "opinions",
     "textbook-opinions",
     "conversation",
@@ -42,8 +47,10 @@ class Row:
         data: which petitions the calls are about: `hot` is a new one a round, `spread` a thousand new ones, `signed` a new
             one with some signatures, `full` the one that was filled before. Or which coupons: `coupon` is a new one with
             stock for everybody, of `few` there are 50, of `sold-out` none are left. `posts` are the groups of
-            a hundred thousand food posts. Or which opinions: `opinions` are those of a new `conversation`, `newest` and
-            so on are listings of a large one, `large` are some of its opinions, `import` is what is still to be imported.
+            a hundred thousand food posts, `groups` the same with a hundred thousand members, `group-pages` the pages of
+            their listing, and `summary` is what went on in all of them. Or which opinions: `opinions` are those of a new
+            `conversation`, `newest` and so on are listings of a large one, `large` are some of its opinions, `import` is
+            what is still to be imported.
         callers: concurrent ones; 0 stands for the number on the command line.
         calls: how many there are in all, instead of as many as fit into the time.
         voters: concurrent ones, who vote on the opinions of the same conversation all the while.
@@ -132,13 +139,27 @@ VOTING = (
         for order in ORDERS
     ),
 )
+REPUTATION = (
+    Row("group-discovery", "ListGroups of 50 among 1,000", "reputation", "ListGroups", "group-pages", callers=8),
+    Row("group-activity", "GetGroupActivity, 1,000 groups", "reputation", "GetGroupActivity", "groups", callers=8),
+    Row("most-active", "ListGroupActivity of 50 among 1,000", "reputation", "ListGroupActivity", "summary", 8),
+    Row(
+        "group-refresh",
+        "RefreshGroupActivity, 100,000 posts",
+        "reputation",
+        "RefreshGroupActivity",
+        "summary",
+        1,
+        calls=5,
+    ),
+)
 SIZE = (
     Row("sign-empty", "CoSign, petition without signers", "petition", "CoSign", "hot"),
     Row("sign-full", "CoSign, petition with many", "petition", "CoSign", "full"),
     Row("count-empty", "GetCoSignerCount, without signers", "petition", "GetCoSignerCount", "hot"),
     Row("count-full", "GetCoSignerCount, with many", "petition", "GetCoSignerCount", "full"),
 )
-ROWS = {row.name: row for row in (*THROUGHPUT, *CLAIMS, *VOTING, *SIZE)}
+ROWS = {row.name: row for row in (*THROUGHPUT, *CLAIMS, *VOTING, *REPUTATION, *SIZE)}
 
 BARS = (
     Bar("chain", "calls", "bare", at_least=0.85),
@@ -166,6 +187,10 @@ BARS = (
     Bar("vote-analysing", "p99", "vote-large", at_most=2.0),
     Bar("analysis", "p50", None, at_most=2.0),
     *(Bar(f"opinions-{order}", "p99", None, at_most=0.030) for order in ORDERS),
+    Bar("group-discovery", "p99", None, at_most=0.100),
+    Bar("group-activity", "p99", None, at_most=0.050),
+    Bar("most-active", "p99", None, at_most=0.050),
+    Bar("group-refresh", "p99", None, at_most=10.0),
     Bar("sign-full", "p99", "sign-empty", at_most=1.3),
     Bar("sign-full", "p99", None, at_most=0.150, aim=True),
     Bar("count-full", "p99", "count-empty", at_most=1.3),

@@ -15,6 +15,8 @@ from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.petition.v1 import petition_service_pb2
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
+from tally.reputation.v1 import group_service_pb2
+from tally.reputation.v1.group_service_pb2_grpc import GroupServiceStub
 from tally.voting.v1 import voting_pb2, voting_service_pb2
 from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
 
@@ -86,6 +88,16 @@ def requests(order: Order) -> Iterator[Message | list[Message]]:
             people = order.batch // _VOTES_OF_A_PERSON
             for resource in resources:
                 yield list(GeneratedConversation(resource, _OPINIONS, order.batch, people).pieces())
+        case "ListGroups":
+            new_page = group_service_pb2.ListGroupsRequest
+            yield from cycle([new_page(page_token=token, page_size=_PAGE) for token in order.resources])
+        case "GetGroupActivity":
+            yield from cycle([group_service_pb2.GetGroupActivityRequest(group_id=r) for r in order.resources])
+        case "ListGroupActivity":
+            yield from cycle([group_service_pb2.ListGroupActivityRequest(page_size=_PAGE)])
+        case "RefreshGroupActivity":
+            while True:
+                yield group_service_pb2.RefreshGroupActivityRequest(request_id=next(ids))
         case "GetCoSignerCount":
             yield from cycle([petition_service_pb2.GetCoSignerCountRequest(petition_id=r) for r in order.resources])
         case "GetCounter":
@@ -140,6 +152,10 @@ def _exchange(method: str) -> Callable[[grpc.aio.Channel], Any]:
     return lambda channel: getattr(ExchangeServiceStub(channel), method)
 
 
+def _group(method: str) -> Callable[[grpc.aio.Channel], Any]:
+    return lambda channel: getattr(GroupServiceStub(channel), method)
+
+
 def _voting(method: str) -> Callable[[grpc.aio.Channel], Any]:
     return lambda channel: getattr(VotingServiceStub(channel), method)
 
@@ -168,6 +184,10 @@ CALLS = {
     "GetConversation": Call(_voting("GetConversation")),
     "ListOpinions": Call(_voting("ListOpinions")),
     "ImportConversation": Call(_voting("ImportConversation"), _rejected),
+    "ListGroups": Call(_group("ListGroups")),
+    "GetGroupActivity": Call(_group("GetGroupActivity")),
+    "ListGroupActivity": Call(_group("ListGroupActivity")),
+    "RefreshGroupActivity": Call(_group("RefreshGroupActivity")),
     "GetCounter": Call(_aggregator("GetCounter")),
     "BatchGetCounters": Call(_aggregator("BatchGetCounters"), _failed_items),
 }
