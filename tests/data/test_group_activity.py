@@ -157,3 +157,21 @@ async def test_a_refresh_reads_tables_whole_whatever_its_connection_forbids(fill
         await filled.fetchval(REFRESH)
         assert await filled.fetchval(scanned) > 0
     assert {await filled.fetchval(f"SHOW {setting}") for setting in forbidden} == {"off"}
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        ("tally_claims", REFRESH),
+        ("tally_operations", REFRESH),
+        ("tally_claims", SUMMARY),
+        ("tally_reputation", "REFRESH MATERIALIZED VIEW CONCURRENTLY reputation.group_activity_summary"),
+        ("tally_reputation", "SELECT * FROM claims.food_posts"),
+        ("tally_reputation", "UPDATE reputation.group_activity_refresh SET refreshed_time = now()"),
+    ],
+)
+async def test_only_the_service_refreshes_and_only_by_the_function(db: Connection, role: str, statement: str) -> None:
+    """Nor does it see what the summary is made of."""
+    await db.execute(f"SET ROLE {role}")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await db.execute(statement)

@@ -165,3 +165,6 @@ async def test_verifying_a_small_group_or_a_user_does_not_see_the_large_group(
         plan = await explained(large_database_url, counter.verify_sql, key, generic=generic)
         no_table_is_read_whole(plan)
         assert plan.rows_read <= 120, (counter.name, plan.rows_read)
+        plan = await explained(large_database_url, counter.read_sql, [key], generic=generic)
+        plan.uses("user_global_reputation_pkey" if counter.aggregate is USERS else "community_groups_pkey")
+        assert plan.rows_read == 1
