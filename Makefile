@@ -41,7 +41,7 @@ down: $(STAMP) ## Stop the stack; data stays
 status: $(STAMP) ## What runs, where, and whether it is healthy
 	@$(BIN)/tally status $(ARGS)
 
-demo: $(STAMP) ## Play a scenario against the stack and compare every count with its rows
+demo: $(STAMP) ## Play a scenario against the stack, compare every count with its rows, show and draw opinion groups
 	@$(BIN)/tally demo $(ARGS)
 
 ## Measurements
@@ -50,8 +50,8 @@ demo: $(STAMP) ## Play a scenario against the stack and compare every count with
 load: $(STAMP) ## 100,000 co-signs of one petition through real sockets
 	@$(BIN)/tally load $(ARGS)
 
-bench: $(STAMP) ## Bare server, textbook transaction and Tally side by side; ARGS=groups measures opinion groups
-	@$(PY) -m tests.load.$(if $(filter groups,$(ARGS)),groups.)bench $(filter-out groups,$(ARGS))
+bench: $(STAMP) ## Bare server, textbook transaction and Tally side by side; ARGS=groups: opinion groups, ARGS=jobs: background jobs
+	@$(PY) -m tests.load.$(addsuffix .,$(filter groups jobs,$(ARGS)))bench $(filter-out groups jobs,$(ARGS))
 
 ## Tests
 

@@ -12,8 +12,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from libs.cli.groups_shown import shown
 from libs.cli.output import Json, console, errors, print_json
 from libs.cli.scenario.comparison import Comparison, CountComparison
+from libs.cli.scenario.group_report import ToldGroups
 from libs.cli.stack import ensure_running
 from libs.devstack.errors import DevstackError
 from libs.devstack.settings import StackSettings
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from libs.cli.scenario.ledger import Act
 
 _SHOWN = 6
+# Analyses of large conversations are larger than the 4 MiB a client takes by default.
+_LARGE = [("grpc.max_receive_message_length", 256 * 2**20)]
 
 
 class ActReport(BaseModel):
@@ -49,6 +53,8 @@ class DemoReport(BaseModel):
     goods: list[CountComparison]
     conversation: str
     votes: list[CountComparison]
+    groups: ToldGroups
+    opinion_map: Path
     seconds: float
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic documents it so
@@ -56,7 +62,8 @@ class DemoReport(BaseModel):
     def agreed(self) -> bool:
         """No call failed, and every count is the same by every account."""
         compared: list[Comparison | CountComparison] = [*self.petitions, *self.goods, *self.votes]
-        return not any(act.failures for act in self.acts) and not any(c.disagreements for c in compared)
+        disagree = self.groups.disagreements or any(c.disagreements for c in compared)
+        return not disagree and not any(act.failures for act in self.acts)
 
 
 def register(app: typer.Typer) -> None:
@@ -75,26 +82,46 @@ def demo(
             help="People vote in the conversation that Polis exported there.",
         ),
     ] = None,
+    opinion_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE",
+            dir_okay=False,
+            show_default="opinion-map.svg in the state folder",
+            help="Where the opinion map is drawn (SVG).",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Plays the same choices again.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Play a scenario against the stack, which is started if needed, and compare every count with its rows.
 
+    Shows the opinion groups of the conversation that people vote in, as it was before they did, and draws its map.
+
     Exit status 1 if a call failed or anything disagrees.
     """
     import grpc
 
-    status = ensure_running(StackSettings())
+    settings = StackSettings()
+    status = ensure_running(settings)
+    drawn = (opinion_map or settings.state.path / "opinion-map.svg").absolute()
     try:
-        report = asyncio.run(play(status, signers, callers, seed, polis))
+        report = asyncio.run(play(status, signers, callers, seed, polis, drawn))
     except grpc.RpcError as error:
         raise DevstackError(f"a check could not be made: {error}") from error
     print_json(report) if as_json else _show(report)
     raise typer.Exit(not report.agreed)
 
 
-async def play(status: StackStatus, signers: int, callers: int, seed: int, polis: Path | None) -> DemoReport:
-    """Plays every act, then compares."""
+async def play(
+    status: StackStatus, signers: int, callers: int, seed: int, polis: Path | None, drawn: Path
+) -> DemoReport:
+    """Plays every act, then compares.
+
+    Args:
+        drawn: where the opinion map is written.
+    """
     import grpc.aio
 
     from libs.cli.scenario import forum as scenario_forum
@@ -103,7 +130,9 @@ async def play(status: StackStatus, signers: int, callers: int, seed: int, polis
     from libs.cli.scenario.acting import Advance
     from libs.cli.scenario.checks import Checks
     from libs.cli.scenario.forum_checks import ForumChecks
+    from libs.cli.scenario.groups import Analysing, told
     from libs.cli.scenario.market_checks import MarketChecks
+    from libs.cli.scenario.opinion_map import draw
     from libs.cli.scenario.sources import source
 
     start = time.monotonic()
@@ -112,20 +141,24 @@ async def play(status: StackStatus, signers: int, callers: int, seed: int, polis
     async with (
         grpc.aio.insecure_channel(status.services["petition"].address) as petition,
         grpc.aio.insecure_channel(status.services["claims"].address) as claims,
-        grpc.aio.insecure_channel(status.services["voting"].address) as voting,
+        grpc.aio.insecure_channel(status.services["voting"].address, options=_LARGE) as voting,
         grpc.aio.insecure_channel(status.services["aggregator"].address) as aggregator,
     ):
         played = scenario.Play(petition, callers, seed)
         market = scenario_market.Market(claims, played.ledger, seed)
         forum = scenario_forum.Forum(voting, played.ledger, seed)
         checks, market_checks = Checks(petition, aggregator), MarketChecks(claims, aggregator)
-        forum_checks = ForumChecks(voting, aggregator)
+        forum_checks, analysing = ForumChecks(voting, aggregator), Analysing(voting)
         with Progress(*columns, console=errors, disable=not errors.is_terminal) as bars:
 
             def bar(title: str, total: int | None) -> Advance:
                 task = bars.add_task(title, total=total)
                 return lambda done: bars.advance(task, done)
 
+            # First, so that it is analysed while others are at work, and before those vote who vote by chance.
+            await forum.take_over(debated, bar("import a conversation", len(debated.opinions) + len(debated.votes)))
+            assert played.ledger.conversation is not None
+            analysed_before = await analysing.request(played.ledger.conversation)
             await played.create(bar("create petitions", scenario.PETITIONS))
             await played.crowd(signers, bar("sign, most of them one", None))
             await played.race(bar("race past thresholds", scenario.RACERS))
@@ -135,7 +168,12 @@ async def play(status: StackStatus, signers: int, callers: int, seed: int, polis
             await market.flash_sale(bar("a flash sale", scenario_market.BUYERS))
             await market.restock(bar("wait for more", None))
             await market.share_food(bar("share food", None))
-            await forum.take_over(debated, bar("import a conversation", len(debated.opinions) + len(debated.votes)))
+            advance = bar("find opinion groups", 1)
+            analysis = await analysing.wait(played.ledger.conversation, analysed_before)
+            bodies = {opinion.external_id: opinion.body for opinion in debated.opinions}
+            groups = told(analysis, played.ledger.conversation, bodies)
+            draw(analysis, debated.title).write(drawn, encoding="utf-8", xml_declaration=True)
+            advance(1)
             await forum.vote(bar(f"{scenario_forum.PEOPLE} people vote", None))
             await forum.write(bar("write opinions", None))
             await forum.reconsider(bar("change their minds", None))
@@ -147,7 +185,6 @@ async def play(status: StackStatus, signers: int, callers: int, seed: int, polis
                 advance(1)
             assert played.ledger.sale is not None
             assert played.ledger.meal is not None
-            assert played.ledger.conversation is not None
             votes = await forum_checks.compare(played.ledger.conversation)
             goods = await market_checks.sale(played.ledger.sale) + await market_checks.meal(played.ledger.meal)
     return DemoReport(
@@ -156,6 +193,8 @@ async def play(status: StackStatus, signers: int, callers: int, seed: int, polis
         goods=goods,
         conversation=debated.title,
         votes=votes,
+        groups=groups,
+        opinion_map=drawn,
         seconds=time.monotonic() - start,
     )
 
@@ -184,6 +223,11 @@ def _show(report: DemoReport) -> None:
     console.print(_others("limited goods", report.goods))
     console.print()
     console.print(_others(report.conversation, report.votes))
+    console.print()
+    console.print(shown(report.conversation, report.groups))
+    console.print(f"the opinion map: {report.opinion_map}", markup=False)
+    for text in report.groups.disagreements:
+        console.print(f"[red]{text}[/]")
     for petition in report.petitions:
         for text in petition.disagreements:
             console.print(f"[red]{petition.title}[/]: {text}; {petition.answered} stand by the answers")

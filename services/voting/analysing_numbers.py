@@ -52,7 +52,7 @@ def to_votes(ballots: Ballots) -> Votes:
         opinions=opinions,
         votes=np.frombuffer(ballots.votes, ">i2").astype(np.int8),
         moderated=np.frombuffer(ballots.moderated, np.bool_),
-        meta=np.zeros(opinion_ids.size, np.bool_),
+        meta=np.frombuffer(ballots.meta, np.bool_),
     )
 
 

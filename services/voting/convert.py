@@ -37,6 +37,8 @@ _ACTIONS = {
     messages.MODERATION_ACTION_MOVE: model.ModerationAction.MOVE,
     messages.MODERATION_ACTION_HIDE: model.ModerationAction.HIDE,
     messages.MODERATION_ACTION_RESTORE: model.ModerationAction.RESTORE,
+    messages.MODERATION_ACTION_MARK_META: model.ModerationAction.MARK_META,
+    messages.MODERATION_ACTION_UNMARK_META: model.ModerationAction.UNMARK_META,
 }
 _ORDERS = {
     messages.OPINION_ORDER_UNSPECIFIED: Order.NEWEST,
@@ -244,6 +246,7 @@ def _opinion(opinion: model.Opinion) -> dict[str, Any]:
             for group, agrees, disagrees, passes in opinion.group_votes
         ],
         "external_id": opinion.external_id or "",
+        "meta": opinion.meta,
     }
 
 

@@ -29,10 +29,12 @@ def analysis_due(event: StoredEvent) -> Due | None:
     """After anything that an analysis rests on has changed, or somebody asked for one.
 
     Opinions, votes, what moderation makes visible or not, and imports move a count of their conversation, or tell that none
-    moved though votes did.
+    moved though votes did. A mark that an opinion is about the conversation itself moves none.
     """
     if event.kind in ("conversation.analysis_requested", "conversation.votes_changed"):
         return Due(event.aggregate_id, pause_after(event.payload["vote_count"]))
+    if event.kind == "opinion.moderated" and event.payload.get("meta") != event.payload.get("previous_meta"):
+        return Due(event.payload["conversation_id"], pause_after(event.payload["vote_count"]))
     if event.kind == "conversation.counted":
         counters = event.payload["counters"]
         votes = counters.get("voting.votes") or counters.get("voting.visible_votes") or {}

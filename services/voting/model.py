@@ -172,6 +172,7 @@ class Opinion:
     external_id: str | None
     created_time: datetime
     group_votes: tuple[GroupVotes, ...] = ()
+    meta: bool = False
 
 
 @dataclass(slots=True)
@@ -223,6 +224,8 @@ class ModerationAction(StrEnum):
     MOVE = "move"
     HIDE = "hide"
     RESTORE = "restore"
+    MARK_META = "mark_meta"
+    UNMARK_META = "unmark_meta"
     DELETE = "delete"
 
 

@@ -48,6 +48,7 @@ class Ballots:
     Args:
         opinion_ids: 16 bytes each, ascending; those not deleted.
         moderated: a byte each, 1 of those that were moved or hidden.
+        meta: a byte each, 1 of those about the conversation itself.
         participant_ids: 16 bytes each, ascending; those with a vote.
         vote_counts: how many votes each of them has.
         voted_on: the opinions of these votes, 16 bytes each.
@@ -59,6 +60,7 @@ class Ballots:
     basis: Basis
     opinion_ids: bytes
     moderated: bytes
+    meta: bytes
     participant_ids: bytes
     vote_counts: Sequence[int]
     voted_on: bytes

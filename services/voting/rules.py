@@ -213,7 +213,8 @@ class _Decider:
         if poll.due and command.user_id == poll.author_id:
             poll.due = False
             self._decision.no_longer_due.append((command.conversation_id, command.opinion_id))
-            self._set(book, poll, key, Choice.AGREE, None)
+            if key not in self._seen.votes:  # an import can have brought one
+                self._set(book, poll, key, Choice.AGREE, None)
         if isinstance(command, AuthorVote):
             return Voted(Answer(poll.answer(), book.answer()))
         if isinstance(command, CastVote):

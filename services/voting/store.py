@@ -154,7 +154,8 @@ def _answer(row: Sequence[Any]) -> Answer:
 
 
 def _created(row: Record) -> Created:
-    """As it was answered: with its author's vote alone, if that was cast, and the commit of that."""
+    """As it was answered: with its author's vote alone, if that was cast, and the commit of that. Which commit it was is no
+    longer known once the author has changed or taken back that vote: then it is that of what stands."""
     opinion = Opinion(
         row["conversation_id"],
         row["opinion_id"],

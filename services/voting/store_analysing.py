@@ -17,7 +17,8 @@ WHERE c.conversation_id = $1
 OPINIONS = r"""
 SELECT coalesce(string_agg(uuid_send(opinion_id), '' ORDER BY opinion_id), '') AS ids,
        coalesce(string_agg(CASE WHEN state IN ('moved', 'hidden') THEN '\x01'::bytea ELSE '\x00' END, ''
-                           ORDER BY opinion_id), '') AS moderated
+                           ORDER BY opinion_id), '') AS moderated,
+       coalesce(string_agg(CASE WHEN meta THEN '\x01'::bytea ELSE '\x00' END, '' ORDER BY opinion_id), '') AS meta
 FROM voting.opinions
 WHERE conversation_id = $1 AND state <> 'deleted'
 """
@@ -69,6 +70,7 @@ async def read_ballots(snapshot: Snapshot, conversation_id: UUID) -> Ballots | N
         basis,
         opinions["ids"],
         opinions["moderated"],
+        opinions["meta"],
         b"".join(people),
         [len(cast) // 2 for cast in votes],
         b"".join(voted_on),

@@ -45,6 +45,7 @@ RESULT = {
     ModerationAction.HIDE: OpinionState.HIDDEN,
     ModerationAction.RESTORE: OpinionState.UNMODERATED,
 }
+META = {ModerationAction.MARK_META: True, ModerationAction.UNMARK_META: False}
 
 
 class _Totals(NamedTuple):
@@ -59,7 +60,7 @@ class _Totals(NamedTuple):
 ALL = _Totals(OPINIONS, VOTES, PARTICIPANTS, PARTICIPANT_VOTES)
 VISIBLE = _Totals(VISIBLE_OPINIONS, VISIBLE_VOTES, VISIBLE_PARTICIPANTS, PARTICIPANT_VISIBLE_VOTES)
 
-SET_STATE = "UPDATE voting.opinions SET state = $3 WHERE conversation_id = $1 AND opinion_id = $2"
+SET_STATE = "UPDATE voting.opinions SET state = $3, meta = $4 WHERE conversation_id = $1 AND opinion_id = $2"
 VOTERS = """
 SELECT v.user_id, p.visible_vote_count
 FROM voting.votes v JOIN voting.participants p USING (conversation_id, user_id)
@@ -78,17 +79,21 @@ async def moderate(tx: Transaction, moderation: Moderation, request_id: UUID) ->
         return await _with_body(tx, replay)
     conversations, opinion = await _lock_opinion(tx, moderation)
     key = (opinion.conversation_id, opinion.opinion_id)
-    state = RESULT[moderation.action]
+    state = RESULT.get(moderation.action, opinion.state)
+    meta = META.get(moderation.action, opinion.meta)
     by = state.visible - opinion.state.visible
     voters = await tx.fetch(VOTERS, *key) if by else []
-    answer = Moderated(replace(opinion, state=state), _count(tx, conversations, VISIBLE, key[0], voters, by))
-    if state is not opinion.state:
-        await tx.execute(SET_STATE, *key, state.value)
+    answer = Moderated(replace(opinion, state=state, meta=meta), _count(tx, conversations, VISIBLE, key[0], voters, by))
+    if (state, meta) != (opinion.state, opinion.meta):
+        await tx.execute(SET_STATE, *key, state.value, meta)
         tx.touch(CONVERSATIONS, [key[0]])
         payload = _payload(moderation, opinion) | {
             "action": moderation.action.value,
             "previous_state": opinion.state.value,
             "state": state.value,
+            "previous_meta": opinion.meta,
+            "meta": meta,
+            "vote_count": conversations[key[0]]["vote_count"],
         }
         tx.emit([Event("opinion.moderated", key[1], conversations.next_version(key[0]), payload)])
     record_moderation(tx, conversations, moderation)

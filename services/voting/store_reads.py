@@ -88,7 +88,8 @@ async def list_newest(snapshot: Snapshot, size: int, token: str) -> tuple[list[C
 
 
 OPINION_COLUMNS = """
-conversation_id, opinion_id, author_id, body, state, agree_count, disagree_count, pass_count, external_id, created_time
+conversation_id, opinion_id, author_id, body, state, agree_count, disagree_count, pass_count, external_id, created_time,
+meta
 """
 # What a listing reads an opinion and its `group_votes` from, which makes it one statement.
 OPINIONS_WITH_GROUP_VOTES = """
@@ -103,6 +104,7 @@ def to_opinion(row: Record, group_votes: Sequence[int] | None = None) -> Opinion
         group_votes: group, agrees, disagrees and passes of each group in turn; None before the first analysis.
     """
     conversation_id, opinion_id, author_id, body, state, agrees, disagrees, passes, external_id, created_time = row[:10]
+    meta: bool = row[10]
     numbers = iter(group_votes or ())
     return Opinion(
         conversation_id,
@@ -114,6 +116,7 @@ def to_opinion(row: Record, group_votes: Sequence[int] | None = None) -> Opinion
         external_id,
         created_time,
         tuple(map(GroupVotes, numbers, numbers, numbers, numbers)),
+        meta,
     )
 
 

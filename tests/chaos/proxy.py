@@ -41,6 +41,7 @@ class CommitProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = target._replace(netloc=f"{target.username}@127.0.0.1:{self._listener.getsockname()[1]}").geturl()
         self.transactions: list[ForwardedTransaction] = []
+        self._sent = bytearray()
         self._armed: list[Cut] = []
         self._silent = False
         self._silences = 0
@@ -82,6 +83,11 @@ class CommitProxy:
     def transactions_with(self, data: bytes) -> list[ForwardedTransaction]:
         """Those in which the client sent these bytes."""
         return [transaction for transaction in self.transactions if data in transaction.sent]
+
+    def mentions_of(self, data: bytes) -> int:
+        """How often clients sent these bytes, in a transaction or not."""
+        with self._lock:
+            return self._sent.count(data)
 
     def close(self) -> None:
         with self._lock:
@@ -184,6 +190,8 @@ class _Connection:
 
     def _look_at(self, message: bytes) -> Cut | None:
         """Keeps the record of transactions and says whether this is the place to cut."""
+        with self._proxy._lock:
+            self._proxy._sent += message
         command = message[5:-1].decode(errors="replace").partition(";")[0] if message[:1] == b"Q" else ""
         cut: Cut | None = None
         if command == "BEGIN":

@@ -199,5 +199,10 @@ def test_64_claimants_whose_commits_get_lost_again_and_again_sell_nothing_twice(
         history = callers.history_of(ClaimsAttempt)
     assert_claims_exact(own_database, names, posts, history)
     reasons = {attempt.reason for attempt in history}
-    assert "OUTCOME_UNKNOWN" in reasons and "DATABASE_UNAVAILABLE" not in reasons
+    assert "OUTCOME_UNKNOWN" in reasons
+    # On a busy machine a lock may be waited for too long; never is that said of a write whose commit was sent.
+    unavailable = [
+        uuid.UUID(attempt.request_id).bytes for attempt in history if attempt.reason == "DATABASE_UNAVAILABLE"
+    ]
+    assert not [t for request in unavailable for t in proxy.transactions_with(request) if t.cut]
     assert len(proxy.lost) - lost == rounds == len(service.logged("commit_outcome_unknown")) - logged

@@ -6,11 +6,20 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from libs.devstack.postgres import Cluster
 from tests.chaos.conftest import database_on
 from tests.chaos.scene import CALLERS, Scene
-from tests.chaos.troubles import DATABASE_TROUBLE, kill_postmaster, stall_a_writer, stand_still, storm
+from tests.chaos.troubles import (
+    DATABASE_TROUBLE,
+    cross_locks,
+    kill_backend,
+    kill_postmaster,
+    stall_a_writer,
+    stand_still,
+    storm,
+)
 from tests.concurrency.claims.attempts import ClaimsAttempt
 from tests.concurrency.claims.exact import assert_claims_exact
 from tests.concurrency.claims.mix import EVERYTHING, IMPATIENT
@@ -20,12 +29,17 @@ from tests.concurrency.service_process import ServiceProcess, claims_service
 from tests.unit.devstack.waiting import wait_until
 
 LIMITS = {"lock_timeout": "0.5", "statement_timeout": "1"}
+LOCK_A_COUPON = "SELECT FROM claims.coupons WHERE name = %s FOR UPDATE"
 HOLDS = {"claims_hold_seconds": "0.5", "claims_expiry_seconds": "0.1"}
 
 
 @pytest.fixture(scope="module")
 def database(durable_cluster: Cluster) -> Iterator[str]:
     with database_on(durable_cluster) as url:
+        with psycopg.connect(durable_cluster.url("postgres"), autocommit=True) as server:
+            # Sooner than a lock is given up for, so that a deadlock is met as one.
+            name = sql.Identifier(url.rpartition("/")[2])
+            server.execute(sql.SQL("ALTER DATABASE {} SET deadlock_timeout = '200ms'").format(name))
         yield url
 
 
@@ -81,8 +95,32 @@ def test_a_killed_service_loses_no_acknowledged_claim_and_sells_nothing_twice(sc
     assert any(attempt.code == "UNAVAILABLE" for attempt in history), "nobody noticed"
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("seconds", [4.0])
+def test_a_killed_backend_loses_no_acknowledged_claim_and_sells_nothing_twice(scene: Scene[ClaimsAttempt]) -> None:
+    """G1, G2, G4, G5, C10: Postgres takes it for a crash, drops everybody and recovers."""
+    with scene.load() as callers:
+        kill_backend(scene.database_url)
+        callers.wait_for(1)
+        history = scene.finish(callers)
+    assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
+    assert scene.service.running
+
+
+def test_a_deadlock_in_mid_burst_loses_no_acknowledged_claim_and_sells_nothing_twice(
+    scene: Scene[ClaimsAttempt],
+) -> None:
+    """G1, G2, G4, G5, C10: a real one, with somebody who locks coupons in the opposite order; the transaction that Postgres
+    ends for it, with everybody's claims in it, is run again."""
+    repeated = len(scene.service.logged("transaction_repeated"))
+
+    def met() -> bool:
+        return len(scene.service.logged("transaction_repeated")) > repeated
+
+    with scene.load() as callers:
+        cross_locks(scene.database_url, LOCK_A_COUPON, sorted(scene.plan.resources), met)
+        scene.finish(callers)
+
+
+@pytest.mark.parametrize("seconds", [0.5, pytest.param(4.0, marks=pytest.mark.heavy)])
 def test_a_storm_of_terminated_connections_loses_no_acknowledged_claim_and_sells_nothing_twice(
     scene: Scene[ClaimsAttempt], seconds: float
 ) -> None:
@@ -94,12 +132,14 @@ def test_a_storm_of_terminated_connections_loses_no_acknowledged_claim_and_sells
     assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
 
 
-@pytest.mark.heavy
-def test_a_writer_that_stands_still_with_its_locks_sells_nothing_twice(scene: Scene[ClaimsAttempt]) -> None:
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(2.5, marks=pytest.mark.heavy)])
+def test_a_writer_that_stands_still_with_its_locks_sells_nothing_twice(
+    scene: Scene[ClaimsAttempt], seconds: float
+) -> None:
     """G1, G2, G4, G5, C10: a disk that is slow for one transaction, for longer than any time limit; it may go on after the
     service has given it up."""
     with scene.load() as callers:
-        stall_a_writer(scene.database_url, 2.5)
+        stall_a_writer(scene.database_url, seconds)
         history = scene.finish(callers)
     assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
 
@@ -119,7 +159,7 @@ def test_a_coupon_locked_from_outside_for_too_long_is_answered_and_nothing_of_it
 ) -> None:
     """G1, G2, G4, C10: callers are told that nothing was stored instead of waiting for ever, and claiming goes on after."""
     with scene.load() as callers, psycopg.connect(scene.database_url) as outsider:
-        outsider.execute("SELECT FROM claims.coupons WHERE name = %s FOR UPDATE", scene.plan.resources[:1])
+        outsider.execute(LOCK_A_COUPON, scene.plan.resources[:1])
         refused = len(scene.service.logged("database_error"))
         wait_until(lambda: len(scene.service.logged("database_error")) >= refused + 2)
         outsider.rollback()

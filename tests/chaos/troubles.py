@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import psutil
@@ -19,6 +19,10 @@ ORDER BY state_change DESC
 IN_TRANSACTION = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'tally' AND backend_xid IS NOT NULL
+"""
+WAITING = """
+SELECT FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'tally' AND wait_event_type = 'Lock' LIMIT 1
 """
 DATABASE_TROUBLE = {"DATABASE_UNAVAILABLE", "OUTCOME_UNKNOWN", "DEADLINE_EXCEEDED"}
 
@@ -86,3 +90,24 @@ def stall_a_writer(database_url: str, seconds: float) -> None:
                         time.sleep(seconds)
                         return
             assert time.monotonic() < give_up, "nobody was ever seen in a transaction"
+
+
+def cross_locks(database_url: str, lock: str, keys: Sequence[str], over: Callable[[], bool]) -> None:
+    """Locks rows in the opposite order to the service, again and again, until it has met a deadlock and given way.
+
+    Args:
+        lock: SQL that locks the row of one key.
+        keys: in the order in which the service locks them.
+    """
+    give_up = time.monotonic() + 30.0
+    with psycopg.connect(database_url) as outsider:
+        while not over():
+            assert time.monotonic() < give_up, "no deadlock came about"
+            # Whoever looks first is the one to give way, and that is to be the service.
+            outsider.execute("SET LOCAL deadlock_timeout = '30s'")
+            outsider.execute(lock.encode(), [keys[-1]])
+            with psycopg.connect(database_url, autocommit=True) as watcher:
+                wait_until(lambda: watcher.execute(WAITING).fetchone() is not None)
+            for key in reversed(keys[:-1]):
+                outsider.execute(lock.encode(), [key])
+            outsider.rollback()

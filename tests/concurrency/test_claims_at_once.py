@@ -58,6 +58,25 @@ async def test_exactly_as_many_claim_as_there_is_stock(
     assert 0 < pools.most_open <= pools.allowed
 
 
+async def test_exactly_as_many_claim_through_two_services_as_there_is_stock(
+    claims_stage: Stage, history: ClaimsHistory
+) -> None:
+    """G4, C2: 250 at each; neither knows what the other gives out but by the row's lock and the events."""
+    people, stock = 500, 50
+    (coupon,) = create_coupons(claims_stage.addresses[0], amount=stock)
+    async with (
+        connected(claims_stage.addresses[0], people // 2, history) as some,
+        connected(claims_stage.addresses[1], people // 2, history) as others,
+    ):
+        pairs = zip(some, others, strict=True)
+        attempts = await asyncio.gather(*(caller.do(claim(coupon)) for pair in pairs for caller in pair))
+    assert Counter(a.code for a in attempts) == {"OK": stock, "FAILED_PRECONDITION": people - stock}
+    assert {a.reason for a in attempts} == {"", "OUT_OF_STOCK"}
+    assert sorted(a.result for a in attempts if a.acknowledged) == [(n, stock - n) for n in range(1, stock + 1)]
+    stored = assert_coupons_exact(claims_stage.database_url, [coupon], history)[coupon]
+    assert (stored.remaining, stored.claim_count, len(stored.claims)) == (0, stock, stock)
+
+
 async def test_of_ten_claims_of_one_user_at_once_one_succeeds(claims_stage: Stage, history: ClaimsHistory) -> None:
     """G4, C2: through both services; the nine others are told ALREADY_CLAIMED, and as which number."""
     (coupon,) = create_coupons(claims_stage.addresses[0], amount=5)

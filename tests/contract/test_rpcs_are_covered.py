@@ -5,6 +5,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 from buf.validate import validate_pb2
@@ -170,6 +171,7 @@ def test_documented_codes_are_those_of_the_reasons() -> None:
         assert not wrong, shown(page)
 
 
+@cache
 def words(area: str) -> set[str]:
     """Names and strings in the tests of a service, those of documentation left out."""
     found: set[str] = set()

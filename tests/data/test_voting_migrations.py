@@ -103,6 +103,25 @@ def test_analyses_come_to_conversations_at_work_and_again_where_they_broke_off(
         assert rows(db, valid, index) == [(True,)]
 
 
+def test_opinions_of_before_are_about_their_subject_and_their_moderation_stays(
+    empty_database_url: str, db: psycopg.Connection
+) -> None:
+    """Those about the conversation itself are marked from now on; what no moderator can do is refused as it was."""
+    upgrade(empty_database_url, "0013")
+    run(db, AN_OPINION)
+    moderate = (
+        "INSERT INTO voting.moderation (conversation_id, moderation_id, moderation_action, moderator_id, reason) "
+        "SELECT conversation_id, gen_random_uuid(), '{}', gen_random_uuid(), 'said before' FROM voting.conversations"
+    )
+    run(db, moderate.format("hide"))
+    upgrade(empty_database_url, "0014")
+    assert {*rows(db, "SELECT meta FROM voting.opinions")} == {(False,)}
+    run(db, moderate.format("mark_meta"))
+    with pytest.raises(psycopg.errors.CheckViolation):
+        run(db, moderate.format("forget"))
+    assert len(rows(db, "SELECT DISTINCT moderation_action FROM voting.moderation")) == 2
+
+
 def test_moderation_is_indexed_as_it_was_asked_for(migrated: psycopg.Connection) -> None:
     """V4."""
     found = rows(migrated, "SELECT indexdef FROM pg_indexes WHERE indexname = 'moderation_by_action'")

@@ -49,8 +49,8 @@ def main() -> None:
         servers = _start(stack, made, options.rows, options.textbook_pool)
         voters = stack.enter_context(fleet(1)) if any(ROWS[name].voters for name in options.rows) else None
         bench = Bench(made, clients, voters, servers, results, options.callers, options.seconds)
-        others = (*THROUGHPUT, *CLAIMS, *VOTING, *REPUTATION)
-        _rounds(bench, [row for row in others if row.name in options.rows], options.rounds)
+        rows = (*THROUGHPUT, *CLAIMS, *VOTING, *REPUTATION)
+        _rounds(bench, [row for row in rows if row.name in options.rows], options.rounds)
         if size := [row for row in SIZE if row.name in options.rows]:
             made.empty()
             errors.print(f"signing a petition {options.signers:,} times …", style="dim")

@@ -12,21 +12,20 @@ USERS = 100_000
 # Everybody is in two groups. Half of all went on in the last thirty days.
 NEW = (
     """
-    INSERT INTO reputation.users (id, registered_at) SELECT gen_random_uuid(), now() FROM generate_series(1, %(users)s)
-    """,
-    """
-    INSERT INTO reputation.user_global_reputation (user_id, last_activity)
-    SELECT id, (now() AT TIME ZONE 'UTC') - random() * interval '60 days' FROM reputation.users
-    """,
-    """
     INSERT INTO reputation.community_groups (id, name, group_type, member_count)
     SELECT md5(n::text)::uuid, 'Group ' || md5(n::text), (ARRAY['neighborhood', 'community'])[n %% 2 + 1], 0
     FROM generate_series(0, %(groups)s - 1) n
     """,
     """
+    WITH new AS (
+        INSERT INTO reputation.users (id, registered_at)
+        SELECT gen_random_uuid(), now() FROM generate_series(1, %(users)s) RETURNING id
+    ), standing AS (
+        INSERT INTO reputation.user_global_reputation (user_id, last_activity)
+        SELECT id, (now() AT TIME ZONE 'UTC') - random() * interval '60 days' FROM new
+    )
     INSERT INTO reputation.group_members (group_id, user_id, joined_time)
-    SELECT md5(((row_number() OVER () + k * 137) %% %(groups)s)::text)::uuid, id, now()
-    FROM reputation.users, generate_series(0, 1) k
+    SELECT md5(((row_number() OVER () + k * 137) %% %(groups)s)::text)::uuid, id, now() FROM new, generate_series(0, 1) k
     """,
     """
     INSERT INTO claims.exchanges

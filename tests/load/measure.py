@@ -23,7 +23,7 @@ _SIGNED = 1_000
 _WARM_CALLS = 16
 # Messages made before the clock starts, a second: more than any contender takes.
 _PREPARED = {
-    **dict.fromkeys(("CoSign", "ClaimCoupon", "CastVote"), 12_000),
+    **dict.fromkeys(("CoSign", "ClaimCoupon", "CastVote", "RecordReputationEvent"), 12_000),
     **dict.fromkeys(("BatchCoSign", "BatchClaimCoupon", "BatchCastVotes"), 200),
 }
 _WRITES = (*_PREPARED, "ImportConversation")
@@ -164,6 +164,12 @@ class Bench:
                 return self._stage.votes.of_large(self._servers["voting"].address)
             case "newest" | "top" | "controversial" | "group":
                 return self._stage.votes.listings(row.data, self._servers["voting"].address)
+            case "users":
+                return self._stage.ledgers.users()
+            case "ledger":
+                return [self._stage.ledgers.new()]
+            case "textbook-ledger":
+                return [self._stage.ledgers.textbook()]
             case "textbook-coupon":
                 return [self._stage.coupons.textbook(AMPLE)]
             case "textbook-few":
@@ -186,6 +192,10 @@ class Bench:
                 return self._stage.counter_and_rows(resources)
             case "claims", "ClaimCoupon" | "BatchClaimCoupon":
                 return self._stage.coupons.given_out(resources[0])
+            case "reputation", "RecordReputationEvent":
+                return self._stage.ledgers.written(resources[0])
+            case "textbook", "RecordReputationEvent":
+                return self._stage.ledgers.textbook_written(resources[0])
             case "textbook" | "tuned", "CoSign":
                 return (self._stage.textbook_counter(resources),)
             case "textbook", "ClaimCoupon":
@@ -206,6 +216,8 @@ class Bench:
             self._results.problems.append(f"{row.name}: {dict(failures)}")
         elif writes and row.contender not in ("bare", "refusing", "chain") and set(stored) != {acknowledged}:
             self._results.problems.append(f"{row.name}: stored {stored}, acknowledged {acknowledged}")
+        elif row.data in ("few", "textbook-few") and acknowledged != FEW:
+            self._results.problems.append(f"{row.name}: {acknowledged} of {FEW} were given out")
         elif writes and row.contender == "voting":
             differing = self._stage.votes.differing(conversation_of(resources[0]))
             self._results.problems += [f"{row.name}: {counter} of {key}" for counter, key, *_ in differing]

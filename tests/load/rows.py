@@ -33,6 +33,9 @@ Data = Literal[
     "top",
     "controversial",
     "group",
+    "users",
+    "ledger",
+    "textbook-ledger",
 ]
 Order = Literal["newest", "top", "controversial", "group"]
 ORDERS: tuple[Order, ...] = get_args(Order)
@@ -50,7 +53,7 @@ class Row:
             a hundred thousand food posts, `groups` the same with a hundred thousand members, `group-pages` the pages of
             their listing, and `summary` is what went on in all of them. Or which opinions: `opinions` are those of a new
             `conversation`, `newest` and so on are listings of a large one, `large` are some of its opinions, `import` is
-            what is still to be imported.
+            what is still to be imported. `users` are some of a million, `ledger` is that of a new user.
         callers: concurrent ones; 0 stands for the number on the command line.
         calls: how many there are in all, instead of as many as fit into the time.
         voters: concurrent ones, who vote on the opinions of the same conversation all the while.
@@ -140,6 +143,11 @@ VOTING = (
     ),
 )
 REPUTATION = (
+    Row("bare-lookup", "bare server, empty GetReputation", "bare", "GetReputation", "none"),
+    Row("lookup", "GetReputation among 1,000,000 users", "reputation", "GetReputation", "users"),
+    Row("lookups", "BatchGetReputations of 500", "reputation", "BatchGetReputations", "users", callers=4, batch=500),
+    Row("textbook-event", "textbook transaction, one ledger", "textbook", "RecordReputationEvent", "textbook-ledger"),
+    Row("event", "RecordReputationEvent, one user", "reputation", "RecordReputationEvent", "ledger"),
     Row("group-discovery", "ListGroups of 50 among 1,000", "reputation", "ListGroups", "group-pages", callers=8),
     Row("group-activity", "GetGroupActivity, 1,000 groups", "reputation", "GetGroupActivity", "groups", callers=8),
     Row("most-active", "ListGroupActivity of 50 among 1,000", "reputation", "ListGroupActivity", "summary", 8),
@@ -187,6 +195,11 @@ BARS = (
     Bar("vote-analysing", "p99", "vote-large", at_most=2.0),
     Bar("analysis", "p50", None, at_most=2.0),
     *(Bar(f"opinions-{order}", "p99", None, at_most=0.030) for order in ORDERS),
+    Bar("lookup", "p99", None, at_most=0.020),
+    # What 64 callers wait for a bare server on the same two processors is not Tally's to save.
+    Bar("lookup", "p99", "bare-lookup", at_most=1.5, aim=True),
+    Bar("lookups", "items", None, at_least=50_000),
+    Bar("event", "calls", "textbook-event", at_least=3.0),
     Bar("group-discovery", "p99", None, at_most=0.100),
     Bar("group-activity", "p99", None, at_most=0.050),
     Bar("most-active", "p99", None, at_most=0.050),

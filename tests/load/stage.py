@@ -15,9 +15,10 @@ from psycopg import sql
 from libs.data.migrate import upgrade
 from libs.devstack.postgres import Cluster, free_port, remove_home
 from tests.load.clubs import Clubs
-from tests.load.contenders import TEXTBOOK_SCHEMA
 from tests.load.coupons import TEXTBOOK_COUPONS, Coupons
 from tests.load.food import discovery_groups
+from tests.load.ledgers import TEXTBOOK_LEDGERS, Ledgers
+from tests.load.textbook import TEXTBOOK_SCHEMA
 from tests.load.votes import TEXTBOOK_VOTES, Votes
 
 NEW_PETITIONS = """
@@ -57,6 +58,7 @@ class Stage:
         self._connection = psycopg.connect(url, autocommit=True)
         self.coupons = Coupons(self._connection)
         self.votes = Votes(self._connection)
+        self.ledgers = Ledgers(self._connection)
         self._clubs = Clubs(self._connection)
 
     def close(self) -> None:
@@ -120,7 +122,9 @@ def stage() -> Iterator[Stage]:
                 url = urllib.parse.urlsplit(server_url)._replace(path=f"/{name}").geturl()
                 upgrade(url)
                 with psycopg.connect(url, autocommit=True) as connection:
-                    connection.execute((TEXTBOOK_SCHEMA + TEXTBOOK_COUPONS + TEXTBOOK_VOTES).encode())
+                    connection.execute(
+                        "".join((TEXTBOOK_SCHEMA, TEXTBOOK_COUPONS, TEXTBOOK_VOTES, TEXTBOOK_LEDGERS)).encode()
+                    )
                 with contextlib.closing(Stage(url, folder)) as made:
                     yield made
             finally:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import grpc.aio
 import psycopg
@@ -106,13 +107,23 @@ def test_the_demo_starts_the_stack_and_every_account_agrees(tally: Tally, export
         < told["votes"]
         == sum(told[f"opinion {what}"] for what in ("agrees", "disagrees", "passes"))
     )
+    groups, opinion_map = report["groups"], tally.settings.state_dir / "opinion-map.svg"
+    assert (groups["people"], groups["votes"], groups["disagreements"]) == (30, 360, [])
+    assert sum(group["size"] for group in groups["groups"]) == groups["in_groups"] == 30, groups
+    assert Path(report["opinion_map"]) == opinion_map
+    assert ElementTree.parse(opinion_map).getroot().findtext("{http://www.w3.org/2000/svg}title") == "Benches, or none"
     race = next(petition for petition in report["petitions"] if petition["reversed_recorded"])
     assert (race["answered"], race["crossed_recorded"], race["reversed_recorded"]) == (760, 4, 1)
 
 
 def test_the_demo_prints_its_tables_without_a_terminal(tally: Tally) -> None:
-    done = tally.run("demo", "--signers", "100")
+    elsewhere = tally.settings.state_dir / "elsewhere.svg"
+    done = tally.run("demo", "--signers", "100", "--map", str(elsewhere))
     assert done.returncode == 0, done.stderr
+    assert f"the opinion map: {elsewhere}" in done.stdout
+    assert elsewhere.exists()
+    assert "in 2 opinion groups" in done.stdout
+    assert "what unites them" in done.stdout
     assert "every count equals its rows" in done.stdout
     assert "race past 250, 500, 750" in done.stdout
     assert "visible participants" in done.stdout

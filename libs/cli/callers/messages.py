@@ -15,8 +15,9 @@ from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.petition.v1 import petition_service_pb2
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
-from tally.reputation.v1 import group_service_pb2
+from tally.reputation.v1 import group_service_pb2, reputation_service_pb2
 from tally.reputation.v1.group_service_pb2_grpc import GroupServiceStub
+from tally.reputation.v1.reputation_service_pb2_grpc import ReputationServiceStub
 from tally.voting.v1 import voting_pb2, voting_service_pb2
 from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
 
@@ -28,6 +29,8 @@ CO_SIGNERS = "petition.co_signers"
 _IDS_AT_ONCE = 4096
 _PAGE = 50
 _CHOICES = (voting_pb2.VOTE_AGREE, voting_pb2.VOTE_DISAGREE, voting_pb2.VOTE_PASS)
+# They cancel out, so that the score stays away from its bounds.
+_IMPACTS = ("0.25", "-0.25")
 # Of a conversation that is imported.
 _OPINIONS, _VOTES_OF_A_PERSON = 200, 25
 
@@ -88,6 +91,16 @@ def requests(order: Order) -> Iterator[Message | list[Message]]:
             people = order.batch // _VOTES_OF_A_PERSON
             for resource in resources:
                 yield list(GeneratedConversation(resource, _OPINIONS, order.batch, people).pieces())
+        case "GetReputation":
+            yield from cycle([reputation_service_pb2.GetReputationRequest(user_id=r) for r in order.resources])
+        case "BatchGetReputations":
+            while True:
+                users = islice(resources, order.batch)
+                yield reputation_service_pb2.BatchGetReputationsRequest(user_ids=users)
+        case "RecordReputationEvent":
+            new_event = reputation_service_pb2.RecordReputationEventRequest
+            for user_id, impact in zip(resources, cycle(_IMPACTS), strict=False):
+                yield new_event(user_id=user_id, event_type="load", impact_score=impact, request_id=next(ids))
         case "ListGroups":
             new_page = group_service_pb2.ListGroupsRequest
             yield from cycle([new_page(page_token=token, page_size=_PAGE) for token in order.resources])
@@ -160,6 +173,10 @@ def _voting(method: str) -> Callable[[grpc.aio.Channel], Any]:
     return lambda channel: getattr(VotingServiceStub(channel), method)
 
 
+def _reputation(method: str) -> Callable[[grpc.aio.Channel], Any]:
+    return lambda channel: getattr(ReputationServiceStub(channel), method)
+
+
 def _aggregator(method: str) -> Callable[[grpc.aio.Channel], Any]:
     return lambda channel: getattr(AggregatorServiceStub(channel), method)
 
@@ -184,6 +201,9 @@ CALLS = {
     "GetConversation": Call(_voting("GetConversation")),
     "ListOpinions": Call(_voting("ListOpinions")),
     "ImportConversation": Call(_voting("ImportConversation"), _rejected),
+    "GetReputation": Call(_reputation("GetReputation")),
+    "BatchGetReputations": Call(_reputation("BatchGetReputations"), _failed_items),
+    "RecordReputationEvent": Call(_reputation("RecordReputationEvent")),
     "ListGroups": Call(_group("ListGroups")),
     "GetGroupActivity": Call(_group("GetGroupActivity")),
     "ListGroupActivity": Call(_group("ListGroupActivity")),

@@ -22,6 +22,9 @@ Method = Literal[
     "GetConversation",
     "ListOpinions",
     "ImportConversation",
+    "GetReputation",
+    "BatchGetReputations",
+    "RecordReputationEvent",
     "ListGroups",
     "GetGroupActivity",
     "ListGroupActivity",
@@ -33,7 +36,7 @@ class Order(BaseModel):
     """Calls to make, one after the other by each caller, until the time is up or the calls are used up.
 
     Args:
-        resources: petitions, coupons or groups, taken in turn by the calls; conversations, or opinions as
+        resources: petitions, coupons, users or groups, taken in turn by the calls; conversations, or opinions as
             `conversation/opinion`, or listings as `conversation/order/group`, or external ids of what is imported, or page
             tokens of a listing.
         seconds: how long to go on; 0 for as long as there are calls.

@@ -111,6 +111,12 @@ class Voters:
         )
         return await self.tell("LockConversation", request)
 
+    async def unlock(self, conversation_id: str) -> Told:
+        request = messages.UnlockConversationRequest(
+            conversation_id=conversation_id, moderator_id=new_id(), reason="not over", request_id=new_id()
+        )
+        return await self.tell("UnlockConversation", request)
+
     async def moderate(
         self, conversation_id: str, opinion_id: str, action: "messages.ModerationAction.ValueType"
     ) -> Told:

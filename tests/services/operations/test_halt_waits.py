@@ -72,12 +72,12 @@ async def test_halt_waits_for_a_write_that_has_looked_at_the_flag_but_not_commit
             await database.write(slow.work)
 
 
-async def test_halt_waits_for_a_write_that_began_after_the_halt_did(
-    operator: Operator, petition_id: str, database_url: str, db: Connection
-) -> None:
-    """Its transaction id is larger than that of the halt: no snapshot's `xmax` tells of it while it runs."""
-    other = await asyncpg.connect(database_url)
-    try:
+async def begun_after_the_halt(db: Connection, other: Connection) -> asyncpg.transaction.Transaction:
+    """A write that is at work with a larger id than the halt, which has committed; nothing with a larger one has ended.
+
+    Tried until it is so: ids are the whole server's, and other tests' transactions may end in between.
+    """
+    for _ in range(100):
         halt = db.transaction()
         await halt.start()
         await db.execute("UPDATE operations.halt SET halted = true")
@@ -88,7 +88,20 @@ async def test_halt_waits_for_a_write_that_began_after_the_halt_did(
         assert not await other.fetchval("SELECT halted FROM operations.halt")
         await halt.commit()
         assert write_xid > halt_xid
-        assert await db.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint") <= write_xid
+        if await db.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint") <= write_xid:
+            return write
+        await write.rollback()
+        await db.execute("UPDATE operations.halt SET halted = false")
+    pytest.fail("other transactions never left a gap")
+
+
+async def test_halt_waits_for_a_write_that_began_after_the_halt_did(
+    operator: Operator, petition_id: str, database_url: str, db: Connection
+) -> None:
+    """Its transaction id is larger than that of the halt: no snapshot's `xmax` tells of it while it runs."""
+    other = await asyncpg.connect(database_url)
+    try:
+        write = await begun_after_the_halt(db, other)
         async with Database.open(DatabaseSettings(database_url=database_url)) as database:
             waiting = asyncio.create_task(writes_ended(database))
             await asyncio.sleep(0.5)

@@ -213,6 +213,7 @@ async def test_whatever_changes_what_an_analysis_rests_on_makes_one_due(
         lambda: voting.cancel(opinion, one),
         lambda: voting.moderate(opinion, messages.MODERATION_ACTION_HIDE),
         lambda: voting.moderate(opinion, messages.MODERATION_ACTION_RESTORE),
+        lambda: voting.moderate(opinion, messages.MODERATION_ACTION_MARK_META),
         lambda: voting.delete(opinion),
         lambda: analyses.request(conversation_id),
     ]

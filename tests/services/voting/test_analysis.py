@@ -168,6 +168,26 @@ async def test_listings_show_the_groups_of_the_analysis(voting: Conversations, a
         await cast(voting, opinions, first)
 
 
+async def test_an_opinion_about_the_conversation_itself_has_one_fixed_priority_and_counts_as_before(
+    voting: Conversations, analyses: Analyses
+) -> None:
+    opinions, _ = await two_camps(voting)
+    conversation_id, meta = opinions[0].conversation_id, opinions[2]
+    first = await analyses.analysed(conversation_id)
+    priorities = {o.opinion_id: o.priority for o in first.opinions}
+    assert priorities[meta.opinion_id] != 49
+    for action, expected in (
+        (voting_messages.MODERATION_ACTION_MARK_META, {**priorities, meta.opinion_id: 49}),
+        (voting_messages.MODERATION_ACTION_UNMARK_META, priorities),
+    ):
+        await voting.moderate(meta, action)
+        answer = await analyses.analysed(conversation_id)
+        assert {o.opinion_id: o.priority for o in answer.opinions} == pytest.approx(expected)
+        assert [g.size for g in answer.groups] == [g.size for g in first.groups]
+        assert [list(o.group_votes) for o in answer.opinions] == [list(o.group_votes) for o in first.opinions]
+    assert answer.version == 3
+
+
 async def test_an_opinion_that_is_deleted_is_in_no_further_analysis(voting: Conversations, analyses: Analyses) -> None:
     opinions, _ = await two_camps(voting)
     conversation_id, deleted = opinions[0].conversation_id, opinions[2]

@@ -18,6 +18,7 @@ from services.voting.model import Created, CreateOpinion
 from services.voting.settings import VotingSettings
 from tests.eventually import becomes_true
 from tests.services.voting.conversations import (
+    DISAGREE,
     PASS,
     Conversations,
     an_opinion,
@@ -25,6 +26,8 @@ from tests.services.voting.conversations import (
     totals,
     voting_service,
 )
+from tests.services.voting.transfers import Piece, a_header, import_all
+from tests.services.voting.transfers import a_vote as a_transferred_vote
 from tests.stored import Connection, event_kinds, everything
 
 BREAK = """
@@ -117,6 +120,21 @@ async def test_an_author_who_voted_or_cancelled_meanwhile_is_not_overridden(
         before = await everything(db)
         assert await author_votes.round(grace=0) == 0
         assert await everything(db) == before
+
+
+async def test_an_author_whose_vote_was_imported_meanwhile_is_not_overridden(
+    voting: Conversations, database_url: str
+) -> None:
+    conversation_id = (await voting.create()).conversation_id
+    async with another_process(database_url) as (database, author_votes):
+        (left,) = await by_a_process_that_dies(database, conversation_id)
+        await voting.vote(await voting.add_opinion(conversation_id), PASS, left.author_id)
+        vote = a_transferred_vote(left.opinion_id, left.author_id, DISAGREE)
+        await import_all(voting, [a_header(conversation_id), Piece(vote=vote)])
+        assert await author_votes.round(grace=0) == 1
+        assert await author_votes.round(grace=0) == 0
+    assert three((await voting.get_opinion(left)).counts) == (0, 1, 0)
+    assert totals((await voting.get(conversation_id)).counts) == (2, 3, 2)
 
 
 async def test_what_is_due_waits_for_a_lock_or_moderator_and_goes_with_its_opinion(

@@ -12,6 +12,7 @@ from tests.stored import Connection, event_kinds, everything
 
 ACCEPT, MOVE = messages.MODERATION_ACTION_ACCEPT, messages.MODERATION_ACTION_MOVE
 HIDE, RESTORE = messages.MODERATION_ACTION_HIDE, messages.MODERATION_ACTION_RESTORE
+MARK_META, UNMARK_META = messages.MODERATION_ACTION_MARK_META, messages.MODERATION_ACTION_UNMARK_META
 
 
 def a_moderation(
@@ -77,6 +78,30 @@ async def test_counts_without_moderated_opinions_follow_what_moderators_do(
     assert [row[0] for row in actions] == ["lock", "accept", "move", "hide", "restore", "hide", "accept"]
     assert await event_kinds(db, opinion.opinion_id) == ["opinion.created", *["opinion.moderated"] * 6]
     assert (await voting.get_opinion(second)).state == resources.OPINION_STATE_UNMODERATED
+
+
+async def test_a_mark_that_an_opinion_is_about_the_conversation_leaves_its_state_and_all_counts(
+    voting: Conversations, db: Connection
+) -> None:
+    """G1; it stays through other actions, and each leaves its audit row."""
+    opinion, _, _ = await a_debate(voting)
+    before = await voting.moderate(opinion, ACCEPT)
+    for action, meta, state in (
+        (MARK_META, True, resources.OPINION_STATE_ACCEPTED),
+        (MARK_META, True, resources.OPINION_STATE_ACCEPTED),
+        (HIDE, True, resources.OPINION_STATE_HIDDEN),
+        (RESTORE, True, resources.OPINION_STATE_UNMODERATED),
+        (UNMARK_META, False, resources.OPINION_STATE_UNMODERATED),
+    ):
+        answer = await voting.moderate(opinion, action)
+        assert (answer.opinion.meta, answer.opinion.state) == (meta, state)
+        get = messages.GetOpinionRequest(conversation_id=opinion.conversation_id, opinion_id=opinion.opinion_id)
+        assert (await voting.stub.GetOpinion(get)).opinion == answer.opinion
+        if action is not HIDE:
+            assert answer.visible_counts == before.visible_counts
+    audited = "SELECT array_agg(moderation_action ORDER BY moderation_id) FROM voting.moderation WHERE opinion_id = $1"
+    marked = ["accept", "mark_meta", "mark_meta", "hide", "restore", "unmark_meta"]
+    assert await db.fetchval(audited, opinion.opinion_id) == marked
 
 
 async def test_an_opinion_is_deleted_with_its_votes_and_its_text(voting: Conversations, db: Connection) -> None:

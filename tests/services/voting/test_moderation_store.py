@@ -125,6 +125,9 @@ async def test_the_event_tells_who_moderated_whose_opinion_how_and_why(forum: Fo
         "action": "move",
         "previous_state": "unmoderated",
         "state": "moved",
+        "previous_meta": False,
+        "meta": False,
+        "vote_count": 0,
     }
 
 

@@ -37,6 +37,16 @@ VOTES = """timestamp,datetime,comment-id,voter-id,vote
 1403067224376,Wed,1
 1403067224377,Wed,1,4,-1
 """
+# In their order.
+REASONS = (
+    "comment-body: ",
+    "timestamp 'soon': must be milliseconds since 1970",
+    "moderated '2': must be -1, 0 or 1",
+    "comment-id '9': there is no such comment",
+    "vote '2': must be -1, 0 or 1",
+    "has 3 columns instead of 5",
+)
+IMPORTED = ("conversations", "opinions", "votes", "participants")
 SUMMARY = 'topic,Wages\nurl,https://pol.is/wages\nconversation-description,"How high?"\n'
 
 
@@ -67,13 +77,16 @@ async def exported(conversation_id: str, folder: Path, address: str) -> polis_ex
 
 async def everything_imported(db: Connection) -> dict[str, list[tuple[object, ...]]]:
     """All rows of conversations, without what says when they were stored."""
-    return {
-        table: [
-            tuple(row)
-            for row in await db.fetch(f"SELECT to_jsonb(t) - 'commit_xid' - 'version' FROM voting.{table} t ORDER BY 1")
-        ]
-        for table in ("conversations", "opinions", "votes", "participants")
-    }
+    stored = {}
+    for table in IMPORTED:
+        when = "'{commit_xid,version,created_time}'" if table == "conversations" else "'{commit_xid}'"
+        rows = await db.fetch(f"SELECT to_jsonb(t) - {when}::text[] FROM voting.{table} t ORDER BY 1")
+        stored[table] = [tuple(row) for row in rows]
+    return stored
+
+
+async def forget_everything(db: Connection) -> None:
+    await db.execute(f"TRUNCATE {', '.join(f'voting.{table}' for table in IMPORTED)}")
 
 
 async def test_broken_rows_are_told_with_file_line_and_reason_and_the_others_imported(
@@ -87,7 +100,8 @@ async def test_broken_rows_are_told_with_file_line_and_reason_and_the_others_imp
         *(("comments.csv", line) for line in (6, 7, 8)),
         *(("votes.csv", line) for line in (6, 7, 8)),
     ]
-    assert all(row.reason for row in report.left_out)
+    for row, told in zip(report.left_out, REASONS, strict=True):
+        assert told in row.reason
     rows = await db.fetch("SELECT body, state FROM voting.opinions ORDER BY created_time")
     assert [tuple(row) for row in rows] == [
         ("Pay more,\nat once", "accepted"),
@@ -107,6 +121,11 @@ async def test_import_export_import_gives_identical_rows(
     assert (written.opinions, written.votes, written.participants) == (3, 4, 3)
     again = await imported(tmp_path / "written", address)
     assert again.complete and again.unchanged == again.sent == 7
+    assert await everything_imported(db) == before
+    # What is there stays as it is, so only an import into nothing tells what the files say.
+    await forget_everything(db)
+    elsewhere = await imported(tmp_path / "written", address)
+    assert elsewhere.complete and elsewhere.unchanged == 0
     assert await everything_imported(db) == before
     with pytest.raises(DevstackError):
         await exported(first.conversation_id, tmp_path / "written", address)
@@ -131,9 +150,9 @@ def last_votes(folder: Path) -> dict[tuple[str, str], str]:
 @pytest.mark.skipif(not REAL.exists(), reason=f"there is no {REAL}")
 @pytest.mark.parametrize("name", ["15-per-hour-seattle", pytest.param("vtaiwan.uberx", marks=pytest.mark.heavy)])
 async def test_every_count_of_a_real_conversation_is_what_its_votes_say(
-    address: str, db: Connection, name: str
+    address: str, db: Connection, tmp_path: Path, name: str
 ) -> None:
-    """G2: through gRPC; the last vote a person and comment counts."""
+    """G2: through gRPC; the last vote a person and comment counts. And exported, it is imported elsewhere as the same rows."""
     folder = REAL.parent / name
     last = last_votes(folder)
     report = await imported(folder, address)
@@ -153,3 +172,8 @@ async def test_every_count_of_a_real_conversation_is_what_its_votes_say(
     counts = await db.fetchrow("SELECT visible_vote_count, visible_participant_count FROM voting.conversations")
     assert counts is not None and tuple(counts) == (len(visible), len({voter for _, voter in visible}))
     assert (await imported(folder, address)).unchanged == report.sent
+    before = await everything_imported(db)
+    await exported(report.conversation_id, tmp_path / "written", address)
+    await forget_everything(db)
+    assert (await imported(tmp_path / "written", address)).complete
+    assert await everything_imported(db) == before

@@ -213,7 +213,7 @@ class VotingMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(15, 25), pytest.param(300, 50, marks=[pytest.mark.heavy, pytest.mark.timeout(900)])]
+    ("examples", "steps"), [(15, 25), pytest.param(150, 50, marks=[pytest.mark.heavy, pytest.mark.timeout(900)])]
 )
 def test_any_sequence_of_commands_leaves_what_a_simple_model_says(database_url: str, examples: int, steps: int) -> None:
     """G2, G5: opinion, vote, change, cancel, moderate, restore, delete, lock: every count equals a plain recount."""

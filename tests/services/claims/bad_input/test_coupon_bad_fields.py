@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import grpc.aio
 import pytest
 
 from tests.bad_fields import (
@@ -90,6 +91,20 @@ async def test_amounts_begin_at_1(coupons: Coupons, db: Connection, rpc: str) ->
     requests = [with_field(ALL[rpc](world), "amount", amount) for amount in (0, -1, -MOST, -MOST - 1)]
     await are_refused_naming(coupons, db, rpc, requests, "amount")
     await call(coupons, rpc, with_field(ALL[rpc](world), "amount", 1))
+
+
+@pytest.mark.parametrize("rpc", AMOUNT_FIELDS)
+async def test_an_amount_of_one_more_than_there_may_be_is_refused(
+    claims: grpc.aio.Channel, coupons: Coupons, db: Connection, rpc: str
+) -> None:
+    """G9: 2^31, which no message of Python's holds, as the bytes that another client may send."""
+    good: Any = ALL[rpc](await a_world(coupons))
+    amount_field = bytes([good.DESCRIPTOR.fields_by_name["amount"].number << 3])
+    before = await everything(db)
+    raw: Any = claims.unary_unary(f"/tally.claims.v1.CouponService/{rpc}")
+    answer = await refused(raw(good.SerializeToString() + amount_field + b"\x80\x80\x80\x80\x08"))
+    assert (*answer.said, answer.fields) == ("INVALID_ARGUMENT", "INVALID_FIELDS", ["amount"])
+    assert await everything(db) == before
 
 
 @pytest.mark.parametrize("rpc", ["ListCoupons", "ListCouponClaims"])

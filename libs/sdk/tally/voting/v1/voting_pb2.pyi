@@ -283,6 +283,7 @@ class Opinion(_message.Message):
     CREATED_TIME_FIELD_NUMBER: _builtins.int
     GROUP_VOTES_FIELD_NUMBER: _builtins.int
     EXTERNAL_ID_FIELD_NUMBER: _builtins.int
+    META_FIELD_NUMBER: _builtins.int
     opinion_id: _builtins.str
     """UUID (version 7; version 5 where it was imported)."""
     conversation_id: _builtins.str
@@ -295,6 +296,8 @@ class Opinion(_message.Message):
     """What moderation made of it."""
     external_id: _builtins.str
     """Its id where it was imported from; else empty."""
+    meta: _builtins.bool
+    """Whether moderation marked it as being about the conversation itself and not about its subject."""
     @_builtins.property
     def counts(self) -> Global___OpinionCounts:
         """How the votes stand."""
@@ -319,10 +322,11 @@ class Opinion(_message.Message):
         created_time: _timestamp_pb2.Timestamp | None = ...,
         group_votes: _abc.Iterable[Global___GroupVotes] | None = ...,
         external_id: _builtins.str = ...,
+        meta: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "created_time", b"created_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "body", b"body", "conversation_id", b"conversation_id", "counts", b"counts", "created_time", b"created_time", "external_id", b"external_id", "group_votes", b"group_votes", "opinion_id", b"opinion_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "body", b"body", "conversation_id", b"conversation_id", "counts", b"counts", "created_time", b"created_time", "external_id", b"external_id", "group_votes", b"group_votes", "meta", b"meta", "opinion_id", b"opinion_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -70,6 +70,10 @@ class _ModerationActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mode
     """Hides it."""
     MODERATION_ACTION_RESTORE: _ModerationAction.ValueType  # 4
     """Takes back what moderation did to it."""
+    MODERATION_ACTION_MARK_META: _ModerationAction.ValueType  # 5
+    """Marks it as being about the conversation itself, so that it has one fixed priority; it stays as visible as it is."""
+    MODERATION_ACTION_UNMARK_META: _ModerationAction.ValueType  # 6
+    """Takes that mark back."""
 
 class ModerationAction(_ModerationAction, metaclass=_ModerationActionEnumTypeWrapper):
     """What a moderator does to an opinion."""
@@ -84,6 +88,10 @@ MODERATION_ACTION_HIDE: ModerationAction.ValueType  # 3
 """Hides it."""
 MODERATION_ACTION_RESTORE: ModerationAction.ValueType  # 4
 """Takes back what moderation did to it."""
+MODERATION_ACTION_MARK_META: ModerationAction.ValueType  # 5
+"""Marks it as being about the conversation itself, so that it has one fixed priority; it stays as visible as it is."""
+MODERATION_ACTION_UNMARK_META: ModerationAction.ValueType  # 6
+"""Takes that mark back."""
 Global___ModerationAction: _TypeAlias = ModerationAction  # noqa: Y015
 
 @_typing.final
