@@ -163,8 +163,8 @@ class Groups:
 
 @asynccontextmanager
 async def groups_service(database_url: str, db: Connection, **settings: object) -> AsyncIterator[Groups]:
-    """A service of its own, with the rights it has in production."""
-    made = quick(ReputationSettings, database_url, "tally_reputation", **settings)
+    """A service of its own, with the rights it has in production, that takes up no events of others meanwhile."""
+    made = quick(ReputationSettings, database_url, "tally_reputation", **({"reputation_consume": False} | settings))
     async with channel_to("reputation", made, compose) as channel:
         yield Groups(GroupServiceStub(channel), db)
 
