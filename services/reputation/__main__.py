@@ -3,11 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tally.reputation.v1 import reputation_service_pb2
+from tally.reputation.v1 import group_service_pb2, reputation_service_pb2
+from tally.reputation.v1.group_service_pb2_grpc import add_GroupServiceServicer_to_server
 from tally.reputation.v1.reputation_service_pb2_grpc import add_ReputationServiceServicer_to_server
 
 from libs.data.database import Database
 from libs.rpc.server import Composition, Registration, run
+from services.reputation.groups.joining import Joining
+from services.reputation.groups.refreshing import Refreshing
+from services.reputation.groups.service import GroupService
 from services.reputation.ledger.recording import Recording
 from services.reputation.ledger.service import ReputationService
 from services.reputation.settings import ReputationSettings
@@ -15,8 +19,9 @@ from services.reputation.settings import ReputationSettings
 
 @asynccontextmanager
 async def compose(settings: ReputationSettings) -> AsyncIterator[Composition]:
-    async with Database.open(settings.database) as database:
+    async with Database.open(settings.database) as database, Refreshing.open(settings) as refreshing:
         recording = Recording(database, settings)
+        joining = Joining(database, settings)
         yield Composition(
             services=[
                 Registration(
@@ -24,8 +29,13 @@ async def compose(settings: ReputationSettings) -> AsyncIterator[Composition]:
                     ReputationService(database, recording),
                     reputation_service_pb2.DESCRIPTOR.services_by_name["ReputationService"],
                 ),
+                Registration(
+                    add_GroupServiceServicer_to_server,
+                    GroupService(database, joining, refreshing),
+                    group_service_pb2.DESCRIPTOR.services_by_name["GroupService"],
+                ),
             ],
-            drain=[recording.drain, database.drain],
+            drain=[recording.drain, joining.drain, refreshing.drain, database.drain],
             ready=database.ping,
         )
 

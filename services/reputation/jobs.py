@@ -5,6 +5,7 @@ from functools import partial
 from libs.data.consistency import PRIMARY
 from libs.jobs.job import Job, JobContext
 from libs.jobs.reconciliation import reporting
+from services.reputation.groups import store_activity
 from services.reputation.ledger import store_users
 
 ROLE = "tally_reputation"
@@ -18,7 +19,13 @@ async def demote_users(context: JobContext, key: str) -> None:
         await database.write(partial(store_users.demote, user_ids=due))
 
 
+async def refresh_group_activity(context: JobContext, key: str) -> None:
+    """Sums up what went on in groups; readers read on meanwhile."""
+    await context.database(ROLE).write(store_activity.refresh)
+
+
 JOBS = (
     Job("demote_users", demote_users, timeout=30.0, every=60.0),
+    Job("refresh_group_activity", refresh_group_activity, timeout=60.0, every=3600.0),
     reporting("reconcile_reputation", ROLE),
 )

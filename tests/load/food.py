@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 
-POSTS, GROUPS = 100_000, 200
+POSTS, GROUPS = 100_000, 1_000
 
 # Nine of ten are available, in the order in which they were thought of, not of their pickup.
 NEW = """

@@ -81,7 +81,9 @@ class Bench:
             else [],
         )
         before = self._stored(row, resources)[0]
-        calls = 1 if row.data == "import" else max(_WARM_CALLS * order.callers, len(resources) // row.batch)
+        calls = (
+            1 if row.data in ("import", "summary") else max(_WARM_CALLS * order.callers, len(resources) // row.batch)
+        )
         warming = self._others(row) or resources
         warmed = self._clients.run(order.model_copy(update={"seconds": 0.0, "calls": calls, "resources": warming}))
         beside = analyser(self._stage.url, conversation_of(resources[0])) if row.analysing else nullcontext()
@@ -143,6 +145,12 @@ class Bench:
                 return [self._stage.coupons.sold_out()]
             case "posts":
                 return self._stage.discovery_groups()
+            case "groups":
+                return self._stage.clubs().ids()
+            case "group-pages":
+                return self._stage.clubs().pages()
+            case "summary":
+                return self._stage.clubs().ids()[:1]
             case "opinions":
                 return self._stage.votes.new()
             case "textbook-opinions":

@@ -21,6 +21,9 @@ Data = Literal[
     "textbook-few",
     "sold-out",
     "posts",
+    "groups",
+    "group-pages",
+    "summary",
     "opinions",
     "textbook-opinions",
     "conversation",
@@ -47,9 +50,10 @@ class Row:
         data: which petitions the calls are about: `hot` is a new one a round, `spread` a thousand new ones, `signed` a new
             one with some signatures, `full` the one that was filled before. Or which coupons: `coupon` is a new one with
             stock for everybody, of `few` there are 50, of `sold-out` none are left. `posts` are the groups of
-            a hundred thousand food posts. Or which opinions: `opinions` are those of a new `conversation`, `newest` and
-            so on are listings of a large one, `large` are some of its opinions, `import` is what is still to be imported.
-            `users` are some of a million, `ledger` is that of a new user.
+            a hundred thousand food posts, `groups` the same with a hundred thousand members, `group-pages` the pages of
+            their listing, and `summary` is what went on in all of them. Or which opinions: `opinions` are those of a new
+            `conversation`, `newest` and so on are listings of a large one, `large` are some of its opinions, `import` is
+            what is still to be imported. `users` are some of a million, `ledger` is that of a new user.
         callers: concurrent ones; 0 stands for the number on the command line.
         calls: how many there are in all, instead of as many as fit into the time.
         voters: concurrent ones, who vote on the opinions of the same conversation all the while.
@@ -144,6 +148,18 @@ REPUTATION = (
     Row("lookups", "BatchGetReputations of 500", "reputation", "BatchGetReputations", "users", callers=4, batch=500),
     Row("textbook-event", "textbook transaction, one ledger", "textbook", "RecordReputationEvent", "textbook-ledger"),
     Row("event", "RecordReputationEvent, one user", "reputation", "RecordReputationEvent", "ledger"),
+    Row("group-discovery", "ListGroups of 50 among 1,000", "reputation", "ListGroups", "group-pages", callers=8),
+    Row("group-activity", "GetGroupActivity, 1,000 groups", "reputation", "GetGroupActivity", "groups", callers=8),
+    Row("most-active", "ListGroupActivity of 50 among 1,000", "reputation", "ListGroupActivity", "summary", 8),
+    Row(
+        "group-refresh",
+        "RefreshGroupActivity, 100,000 posts",
+        "reputation",
+        "RefreshGroupActivity",
+        "summary",
+        1,
+        calls=5,
+    ),
 )
 SIZE = (
     Row("sign-empty", "CoSign, petition without signers", "petition", "CoSign", "hot"),
@@ -184,6 +200,10 @@ BARS = (
     Bar("lookup", "p99", "bare-lookup", at_most=1.5, aim=True),
     Bar("lookups", "items", None, at_least=50_000),
     Bar("event", "calls", "textbook-event", at_least=3.0),
+    Bar("group-discovery", "p99", None, at_most=0.100),
+    Bar("group-activity", "p99", None, at_most=0.050),
+    Bar("most-active", "p99", None, at_most=0.050),
+    Bar("group-refresh", "p99", None, at_most=10.0),
     Bar("sign-full", "p99", "sign-empty", at_most=1.3),
     Bar("sign-full", "p99", None, at_most=0.150, aim=True),
     Bar("count-full", "p99", "count-empty", at_most=1.3),

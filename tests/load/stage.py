@@ -14,6 +14,7 @@ from psycopg import sql
 
 from libs.data.migrate import upgrade
 from libs.devstack.postgres import Cluster, free_port, remove_home
+from tests.load.clubs import Clubs
 from tests.load.coupons import TEXTBOOK_COUPONS, Coupons
 from tests.load.food import discovery_groups
 from tests.load.ledgers import TEXTBOOK_LEDGERS, Ledgers
@@ -58,6 +59,7 @@ class Stage:
         self.coupons = Coupons(self._connection)
         self.votes = Votes(self._connection)
         self.ledgers = Ledgers(self._connection)
+        self._clubs = Clubs(self._connection)
 
     def close(self) -> None:
         self._connection.close()
@@ -90,6 +92,11 @@ class Stage:
 
     def discovery_groups(self) -> list[str]:
         return discovery_groups(self._connection)
+
+    def clubs(self) -> Clubs:
+        """On top of the food posts."""
+        discovery_groups(self._connection)
+        return self._clubs
 
     def counter_and_rows(self, petitions: Sequence[str]) -> tuple[int, int]:
         row: Any = self._connection.execute(EXACT, [list(petitions)]).fetchone()

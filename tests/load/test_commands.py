@@ -159,6 +159,29 @@ def test_a_load_leaves_every_signature_once(tally: Tally, batch: str) -> None:
     assert report["deadlocks"] == 0
 
 
+SOMETHING_TO_LOOK_UP = """
+WITH somebody AS (INSERT INTO reputation.users (id) VALUES (gen_random_uuid()) RETURNING id),
+     theirs AS (INSERT INTO reputation.user_global_reputation (user_id) SELECT id FROM somebody),
+     somewhere AS (INSERT INTO reputation.community_groups (name, group_type) VALUES ('Elm Street', 'community') RETURNING id)
+INSERT INTO claims.food_posts
+    (food_post_id, title, group_id, sharing_mode, giver_id, portions, portions_remaining, pickup_time)
+SELECT gen_random_uuid(), 'Soup', somewhere.id, 'community', somebody.id, 1, 1, now() + interval '1 hour'
+FROM somebody, somewhere
+"""
+
+
+def test_the_schema_and_the_speed_of_the_stack_are_checked(tally: Tally) -> None:
+    """R7."""
+    tally.answer("up")
+    tally.sql(SOMETHING_TO_LOOK_UP)
+    assert tally.answer("verify-schema")["matches"] is True
+    report = tally.answer("perf-check", "--queries", "100", "--max-time", "1s")
+    assert report["passed"] is True
+    assert [(each["queries"], each["failures"]) for each in report["measured"]] == [(100, {})] * 5
+    slow = tally.run("perf-check", "--queries", "10", "--max-time", "0.001ms")
+    assert slow.returncode == 1 and "reputation lookup" in slow.stdout
+
+
 async def test_a_vote_and_a_count_that_somebody_changed_are_noticed(tally: Tally, exported: Path) -> None:
     tally.answer("up")
     services = stack_status(tally.settings).services

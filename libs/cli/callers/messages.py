@@ -15,7 +15,8 @@ from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.petition.v1 import petition_service_pb2
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
-from tally.reputation.v1 import reputation_service_pb2
+from tally.reputation.v1 import group_service_pb2, reputation_service_pb2
+from tally.reputation.v1.group_service_pb2_grpc import GroupServiceStub
 from tally.reputation.v1.reputation_service_pb2_grpc import ReputationServiceStub
 from tally.voting.v1 import voting_pb2, voting_service_pb2
 from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
@@ -100,6 +101,16 @@ def requests(order: Order) -> Iterator[Message | list[Message]]:
             new_event = reputation_service_pb2.RecordReputationEventRequest
             for user_id, impact in zip(resources, cycle(_IMPACTS), strict=False):
                 yield new_event(user_id=user_id, event_type="load", impact_score=impact, request_id=next(ids))
+        case "ListGroups":
+            new_page = group_service_pb2.ListGroupsRequest
+            yield from cycle([new_page(page_token=token, page_size=_PAGE) for token in order.resources])
+        case "GetGroupActivity":
+            yield from cycle([group_service_pb2.GetGroupActivityRequest(group_id=r) for r in order.resources])
+        case "ListGroupActivity":
+            yield from cycle([group_service_pb2.ListGroupActivityRequest(page_size=_PAGE)])
+        case "RefreshGroupActivity":
+            while True:
+                yield group_service_pb2.RefreshGroupActivityRequest(request_id=next(ids))
         case "GetCoSignerCount":
             yield from cycle([petition_service_pb2.GetCoSignerCountRequest(petition_id=r) for r in order.resources])
         case "GetCounter":
@@ -154,6 +165,10 @@ def _exchange(method: str) -> Callable[[grpc.aio.Channel], Any]:
     return lambda channel: getattr(ExchangeServiceStub(channel), method)
 
 
+def _group(method: str) -> Callable[[grpc.aio.Channel], Any]:
+    return lambda channel: getattr(GroupServiceStub(channel), method)
+
+
 def _voting(method: str) -> Callable[[grpc.aio.Channel], Any]:
     return lambda channel: getattr(VotingServiceStub(channel), method)
 
@@ -189,6 +204,10 @@ CALLS = {
     "GetReputation": Call(_reputation("GetReputation")),
     "BatchGetReputations": Call(_reputation("BatchGetReputations"), _failed_items),
     "RecordReputationEvent": Call(_reputation("RecordReputationEvent")),
+    "ListGroups": Call(_group("ListGroups")),
+    "GetGroupActivity": Call(_group("GetGroupActivity")),
+    "ListGroupActivity": Call(_group("ListGroupActivity")),
+    "RefreshGroupActivity": Call(_group("RefreshGroupActivity")),
     "GetCounter": Call(_aggregator("GetCounter")),
     "BatchGetCounters": Call(_aggregator("BatchGetCounters"), _failed_items),
 }

@@ -25,6 +25,10 @@ Method = Literal[
     "GetReputation",
     "BatchGetReputations",
     "RecordReputationEvent",
+    "ListGroups",
+    "GetGroupActivity",
+    "ListGroupActivity",
+    "RefreshGroupActivity",
 ]
 
 
@@ -33,7 +37,8 @@ class Order(BaseModel):
 
     Args:
         resources: petitions, coupons, users or groups, taken in turn by the calls; conversations, or opinions as
-            `conversation/opinion`, or listings as `conversation/order/group`, or external ids of what is imported.
+            `conversation/opinion`, or listings as `conversation/order/group`, or external ids of what is imported, or page
+            tokens of a listing.
         seconds: how long to go on; 0 for as long as there are calls.
         calls: of the process, shared by its callers; 0 for as many as fit into the time.
         batch: items of one call, for the methods that take many.

@@ -58,7 +58,12 @@ INDEXES = (
     ),
     ("community_groups_by_name", "INDEX", "ON reputation.community_groups (name, id)"),
     ("community_groups_by_type", "INDEX", "ON reputation.community_groups (group_type, name, id)"),
-    ("group_members_in_order", "INDEX", "ON reputation.group_members (group_id, joined_time, user_id)"),
+    # Of those who are members: a page of them reads nobody who left.
+    (
+        "group_members_in_order",
+        "INDEX",
+        "ON reputation.group_members (group_id, joined_time, user_id) WHERE left_time IS NULL",
+    ),
     ("group_members_by_user", "INDEX", "ON reputation.group_members (user_id, group_id)"),
 )
 

@@ -54,10 +54,12 @@ INSERT INTO reputation.group_activity_refresh DEFAULT VALUES;
 """
 
 # Only a view's owner may refresh it, and it reads tables of claims, which no other service may: so it is a function of the
-# owner's. Whoever calls it while another refreshes waits for that one.
+# owner's. Whoever calls it while another refreshes waits for that one, for as long as it takes and not only as for a row. It
+# reads all there is, and connections of services are set up for reading a few rows by their keys.
 REFRESH = """
 CREATE FUNCTION reputation.refresh_group_activity() RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = 0 SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on
 AS $$
 BEGIN
     REFRESH MATERIALIZED VIEW CONCURRENTLY reputation.group_activity_summary;

@@ -109,7 +109,7 @@ class GroupServiceServicer:
     """
 
     def CreateGroup(self, request, context):
-        """Creates a group; whoever creates it is its first member, an admin.
+        """Creates a group; whoever creates it is its first member, an admin. Locks the user's row.
         Reasons: USER_NOT_FOUND, GROUP_EXISTS (metadata: `group_id`), TRUST_LEVEL_TOO_LOW, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -159,7 +159,7 @@ class GroupServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetGroupRole(self, request, context):
-        """Gives a member another role. Locks the group's row, then the user's.
+        """Gives a member another role, or the same again. Locks the group's row.
         Reasons: GROUP_NOT_FOUND, NOT_A_MEMBER, NOT_AN_ADMIN, LAST_ADMIN, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -41,7 +41,7 @@ class GroupServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> GroupServiceAsyncStub: ...
     CreateGroup: _grpc.UnaryUnaryMultiCallable[_group_service_pb2.CreateGroupRequest, _group_service_pb2.CreateGroupResponse]
-    """Creates a group; whoever creates it is its first member, an admin.
+    """Creates a group; whoever creates it is its first member, an admin. Locks the user's row.
     Reasons: USER_NOT_FOUND, GROUP_EXISTS (metadata: `group_id`), TRUST_LEVEL_TOO_LOW, REQUEST_ID_REUSED.
     """
     GetGroup: _grpc.UnaryUnaryMultiCallable[_group_service_pb2.GetGroupRequest, _group_service_pb2.GetGroupResponse]
@@ -67,7 +67,7 @@ class GroupServiceStub:
     Reasons: GROUP_NOT_FOUND, NOT_A_MEMBER, LAST_ADMIN, REQUEST_ID_REUSED.
     """
     SetGroupRole: _grpc.UnaryUnaryMultiCallable[_group_service_pb2.SetGroupRoleRequest, _group_service_pb2.SetGroupRoleResponse]
-    """Gives a member another role. Locks the group's row, then the user's.
+    """Gives a member another role, or the same again. Locks the group's row.
     Reasons: GROUP_NOT_FOUND, NOT_A_MEMBER, NOT_AN_ADMIN, LAST_ADMIN, REQUEST_ID_REUSED.
     """
     SetSharingMode: _grpc.UnaryUnaryMultiCallable[_group_service_pb2.SetSharingModeRequest, _group_service_pb2.SetSharingModeResponse]
@@ -100,7 +100,7 @@ class GroupServiceAsyncStub(GroupServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateGroup: _aio.UnaryUnaryMultiCallable[_group_service_pb2.CreateGroupRequest, _group_service_pb2.CreateGroupResponse]  # type: ignore[assignment]
-    """Creates a group; whoever creates it is its first member, an admin.
+    """Creates a group; whoever creates it is its first member, an admin. Locks the user's row.
     Reasons: USER_NOT_FOUND, GROUP_EXISTS (metadata: `group_id`), TRUST_LEVEL_TOO_LOW, REQUEST_ID_REUSED.
     """
     GetGroup: _aio.UnaryUnaryMultiCallable[_group_service_pb2.GetGroupRequest, _group_service_pb2.GetGroupResponse]  # type: ignore[assignment]
@@ -126,7 +126,7 @@ class GroupServiceAsyncStub(GroupServiceStub):
     Reasons: GROUP_NOT_FOUND, NOT_A_MEMBER, LAST_ADMIN, REQUEST_ID_REUSED.
     """
     SetGroupRole: _aio.UnaryUnaryMultiCallable[_group_service_pb2.SetGroupRoleRequest, _group_service_pb2.SetGroupRoleResponse]  # type: ignore[assignment]
-    """Gives a member another role. Locks the group's row, then the user's.
+    """Gives a member another role, or the same again. Locks the group's row.
     Reasons: GROUP_NOT_FOUND, NOT_A_MEMBER, NOT_AN_ADMIN, LAST_ADMIN, REQUEST_ID_REUSED.
     """
     SetSharingMode: _aio.UnaryUnaryMultiCallable[_group_service_pb2.SetSharingModeRequest, _group_service_pb2.SetSharingModeResponse]  # type: ignore[assignment]
@@ -162,7 +162,7 @@ class GroupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _group_service_pb2.CreateGroupRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_group_service_pb2.CreateGroupResponse, _abc.Awaitable[_group_service_pb2.CreateGroupResponse]]:
-        """Creates a group; whoever creates it is its first member, an admin.
+        """Creates a group; whoever creates it is its first member, an admin. Locks the user's row.
         Reasons: USER_NOT_FOUND, GROUP_EXISTS (metadata: `group_id`), TRUST_LEVEL_TOO_LOW, REQUEST_ID_REUSED.
         """
 
@@ -224,7 +224,7 @@ class GroupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _group_service_pb2.SetGroupRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_group_service_pb2.SetGroupRoleResponse, _abc.Awaitable[_group_service_pb2.SetGroupRoleResponse]]:
-        """Gives a member another role. Locks the group's row, then the user's.
+        """Gives a member another role, or the same again. Locks the group's row.
         Reasons: GROUP_NOT_FOUND, NOT_A_MEMBER, NOT_AN_ADMIN, LAST_ADMIN, REQUEST_ID_REUSED.
         """
 
