@@ -17,6 +17,7 @@ USERS = Table(
         "reported_incidents",
         "resolved_disputes",
         "community_contributions",
+        "last_activity",
         "reputation_updated_at",
         "peak_reputation",
         "last_stream_event_id",
@@ -79,10 +80,10 @@ EVENTS = Counter(
 LEDGER_TOTALS: dict[Counter, tuple[str, ...]] = {}
 
 
-def _of_types(name: str, description: str, column: str, *types: str, quantity: str = "") -> Counter:
+def _of_types(name: str, description: str, column: str, *types: str, quantity: str = "", where: str = "") -> Counter:
     """Counts the events of some types that stand: those taken back do not."""
     wanted = ", ".join(f"'{type_}'" for type_ in types)
-    where = f"event_type IN ({wanted}) AND reversed_by_event_id IS NULL"
+    where = f"event_type IN ({wanted}) AND reversed_by_event_id IS NULL{where}"
     counter = Counter(
         name=name,
         description=description,
@@ -123,7 +124,11 @@ CONTRIBUTIONS = _of_types(
     "community_contribution",
 )
 FOOD_RATINGS = _of_types(
-    "reputation.food_ratings", "Ratings a user got as the giver.", "food_rating_count", "food_rated"
+    "reputation.food_ratings",
+    "Ratings a user got as the giver.",
+    "food_rating_count",
+    "food_rated",
+    where=" AND stars IS NOT NULL",
 )
 FOOD_STARS = _of_types(
     "reputation.food_stars",
@@ -133,7 +138,11 @@ FOOD_STARS = _of_types(
     quantity="stars",
 )
 RECIPIENT_RATINGS = _of_types(
-    "reputation.recipient_ratings", "Ratings a user got as the receiver.", "recipient_rating_count", "recipient_rated"
+    "reputation.recipient_ratings",
+    "Ratings a user got as the receiver.",
+    "recipient_rating_count",
+    "recipient_rated",
+    where=" AND stars IS NOT NULL",
 )
 RECIPIENT_STARS = _of_types(
     "reputation.recipient_stars",

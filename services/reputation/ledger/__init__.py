@@ -1,0 +1,1 @@
+"""Users, their ledgers, and the scores and levels that follow."""
