@@ -13,3 +13,10 @@ class ReputationSettings(ServerSettings):
 
     reputation_max_batch: int = Field(default=512, ge=1, description="commands of one transaction")
     reputation_max_queue: int = Field(default=20_000, ge=1, description="commands that may wait; more are refused")
+    reputation_consume: bool = Field(default=True, description="whether this process takes up the event stream")
+    reputation_poll_seconds: float = Field(
+        default=0.2, gt=0, le=10, description="between two looks at the event stream while nothing comes"
+    )
+    reputation_page_events: int = Field(
+        default=500, ge=1, le=5_000, description="events of the stream that are taken up in one transaction"
+    )
