@@ -10,7 +10,7 @@ from libs.data.catalog.reputation import EVENTS, LEDGER_TOTALS, SCORE, USERS
 from libs.data.commit_tokens import encode_token
 from libs.data.events import Event
 from libs.data.tables import Locked, Table
-from libs.data.transaction import Snapshot, Transaction
+from libs.data.transaction import Record, Snapshot, Transaction
 from services.reputation.ledger import rules
 from services.reputation.ledger.account import Account
 from services.reputation.ledger.levels import TrustLevel
@@ -63,7 +63,7 @@ e.request_id, e.reverses_event_id, e.reversed_by_event_id, e.commit_xid::text::b
 """
 
 
-def to_event(columns: Sequence[Any]) -> LedgerEvent:
+def to_event(columns: Record) -> LedgerEvent:
     """From EVENT_COLUMNS."""
     event = LedgerEvent(*columns[:19])
     event.token = encode_token(columns[19])
