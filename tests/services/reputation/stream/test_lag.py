@@ -30,7 +30,7 @@ async def test_how_late_an_event_is_taken_up_is_told_of_its_partition_and_of_its
     await reading.round()
     assert LATE <= sorted(reading.lag_seconds.values())[-1] < LATE + 30
     assert LATE - 1 <= max(lag for _, lag in (await checkpoints(db)).values()) < LATE + 30
-    lag, status, last = await db.fetchrow(OF_USER, late)
+    ((lag, status, last),) = await db.fetch(OF_USER, late)
     assert (LATE - 1 <= lag < LATE + 30, status) == (True, "lagging")
     assert last == f"{cursor.xid}-{cursor.position}"
 
@@ -39,7 +39,7 @@ async def test_how_late_an_event_is_taken_up_is_told_of_its_partition_and_of_its
     assert max(reading.lag_seconds.values()) < 30
     assert max(lag for _, lag in (await checkpoints(db)).values()) < 30, "what is over is not told for ever"
     for user in (punctual, late):
-        lag, status, _ = await db.fetchrow(OF_USER, user)
+        ((lag, status, _),) = await db.fetch(OF_USER, user)
         assert (lag < 30, status) == (True, "synced")
 
 
