@@ -62,8 +62,13 @@ class ServiceProcess:
             self.wait_until_serving()
 
     def wait_until_serving(self) -> None:
-        wait_until(lambda: len(self.logged("serving")) > self._launches or not self.running)
+        wait_until(lambda: self.serving or not self.running)
         assert self.running, self.log.read_text()[-4000:]
+
+    @property
+    def serving(self) -> bool:
+        """Whether it has come so far since it was started last."""
+        return self.running and len(self.logged("serving")) > self._launches
 
     @property
     def running(self) -> bool:
