@@ -32,6 +32,7 @@ USERS = Table(
         "demotion_time",
         "trend_base_score",
         "trend_base_time",
+        "known_since",
     ),
     aggregate="user",
     written_columns={
@@ -65,6 +66,8 @@ SCORE = Counter(
     counts=CountedRows(_LEDGER, ("user_id",), quantity="((previous_score - new_score) * 100)::bigint"),
     remains_of="7500",
     rank_column="overall_score",
+    # Of every row, and what the index of the ranking says.
+    listed="t.overall_score >= 0.00",
 )
 
 EVENTS = Counter(

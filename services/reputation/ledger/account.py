@@ -44,16 +44,10 @@ TOTALS_OF = _totals_by_type()
 
 
 class Account:
-    """What follows from a ledger, as of the last event appended.
+    """What follows from a ledger, as of the last event appended."""
 
-    Args:
-        row: the locked row.
-        created: when the user became known.
-    """
-
-    def __init__(self, row: Mapping[str, Any], created: datetime) -> None:
+    def __init__(self, row: Mapping[str, Any]) -> None:
         self._row = row
-        self._created = created
         self.locked_time: datetime = row["locked_time"]
         self.score = SCORE.value_in(row)
         self.peak = _hundredths(row["peak_reputation"])
@@ -114,7 +108,7 @@ class Account:
 
     @property
     def age_days(self) -> int:
-        return max(0, (self.updated_time - self._created).days)
+        return max(0, (self.updated_time - aware(self._row["known_since"])).days)
 
     @property
     def average_food_rating(self) -> int:

@@ -1,6 +1,7 @@
 """Messages to commands, and what came of them back to messages. Scores travel as decimal strings with two places."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -17,8 +18,8 @@ from services.reputation.ledger import model
 from services.reputation.ledger.errors import UserNotFound
 from services.reputation.ledger.levels import ALLOWANCES, TrustLevel, level_of
 from services.reputation.ledger.store_reads import Leader
-from services.reputation.times import aware
 
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # as columns without a zone have it
 DEFAULT_SHARING_MODE = "neighborhood"
 DEFAULT_VERIFICATION_LEVEL = "full"
 
@@ -27,15 +28,8 @@ _TRENDS = {
     "stable": resources.REPUTATION_TREND_STABLE,
     "rising": resources.REPUTATION_TREND_RISING,
 }
-_ALLOWANCES = {
-    level: resources.Allowances(
-        max_active_claims=allowed.max_active_claims,
-        may_share_food=allowed.may_share_food,
-        may_create_groups=allowed.may_create_groups,
-        may_moderate=allowed.may_moderate,
-    )
-    for level, allowed in ALLOWANCES.items()
-}
+# Nested dictionaries are set inside the protobuf runtime: for less than copying a message that was made before.
+_ALLOWANCES = {level: asdict(allowed) for level, allowed in ALLOWANCES.items()}
 _LEVELS = {level.word: level for level in TrustLevel}
 
 
@@ -108,7 +102,6 @@ def to_event(event: model.LedgerEvent) -> resources.ReputationEvent:
     return resources.ReputationEvent(**_event(event))
 
 
-# Fields of nested messages, given as dictionaries, are set inside the protobuf runtime: cheaper than making each message.
 def _event(event: model.LedgerEvent) -> dict[str, Any]:
     return {
         "event_id": str(event.event_id),
@@ -137,12 +130,12 @@ def to_reputation(row: Record) -> dict[str, Any]:
     if fields.pop("demoted"):
         level = level_of(to_hundredths(fields["overall_score"]))
     elif demotion_time is not None:
-        fields["demotion_time"] = _time(aware(demotion_time))
+        fields["demotion_time"] = _stored_time(demotion_time)
     fields["trust_level"] = int(level)
     fields["allowances"] = _ALLOWANCES[level]
     fields["reputation_trend"] = _TRENDS[fields["reputation_trend"]]
-    fields["last_activity_time"] = _time(aware(fields.pop("last_activity")))
-    fields["updated_time"] = _time(aware(fields.pop("reputation_updated_at")))
+    fields["last_activity_time"] = _stored_time(fields.pop("last_activity"))
+    fields["updated_time"] = _stored_time(fields.pop("reputation_updated_at"))
     fields["stream_lag"] = {"seconds": fields.pop("stream_lag_seconds")}
     return fields
 
@@ -183,3 +176,9 @@ def _text(id_: UUID | None) -> str:
 def _time(moment: datetime) -> dict[str, int]:
     seconds, microseconds = split_time(moment)
     return {"seconds": seconds, "nanos": microseconds * 1000}
+
+
+def _stored_time(time: datetime) -> dict[str, int]:
+    """Of a column without a zone. On the path of every reputation read."""
+    since = time - EPOCH
+    return {"seconds": since.days * 86_400 + since.seconds, "nanos": since.microseconds * 1000}

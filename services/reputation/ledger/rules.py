@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +40,6 @@ class Seen:
     Args:
         events: those of the commands' requests and stream ids, and those to be taken back.
         day_sums: what the events that stand add up to, of the days and types of the commands.
-        created: when each user became known.
         groups: those of the commands' groups that exist.
     """
 
@@ -48,7 +47,6 @@ class Seen:
     by_request: dict[tuple[UUID, UUID], UUID] = field(default_factory=dict)
     by_stream: dict[tuple[UUID, str], UUID] = field(default_factory=dict)
     day_sums: dict[DayOfType, int] = field(default_factory=dict)
-    created: dict[UUID, datetime] = field(default_factory=dict)
     groups: set[UUID] = field(default_factory=set)
 
     def note(self, event: LedgerEvent) -> None:
@@ -89,7 +87,7 @@ class Books:
 
     def __init__(self, users: Rows, seen: Seen) -> None:
         self._seen = seen
-        self._accounts = {user_id: Account(row, seen.created[user_id]) for user_id, row in users.items()}
+        self._accounts = {user_id: Account(row) for user_id, row in users.items()}
         self._appended: dict[UUID, LedgerEvent] = {}
         self._reversed_by: dict[UUID, UUID] = {}
         self._changed_days: set[DayOfType] = set()

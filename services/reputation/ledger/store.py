@@ -70,29 +70,25 @@ def to_event(columns: Record) -> LedgerEvent:
     return event
 
 
-# By their keys, in one round trip: when users became known, events, and what the days of new and taken back ones add up to.
+# By their keys, in one round trip: events, and what the days of new and taken back ones add up to.
 LOOK_UP = f"""
 WITH wanted AS (
-    SELECT e.id FROM unnest($2::uuid[], $3::uuid[]) AS asked(user_id, request_id)
+    SELECT e.id FROM unnest($1::uuid[], $2::uuid[]) AS asked(user_id, request_id)
     JOIN reputation.reputation_events e USING (user_id, request_id)
     UNION
-    SELECT e.id FROM unnest($4::uuid[], $5::text[]) AS told(user_id, stream_id)
+    SELECT e.id FROM unnest($3::uuid[], $4::text[]) AS told(user_id, stream_id)
     JOIN reputation.reputation_events e ON e.user_id = told.user_id AND e.stream_id = told.stream_id
     UNION
-    SELECT unnest($6::uuid[])
+    SELECT unnest($5::uuid[])
 ), days AS (
-    SELECT * FROM unnest($7::uuid[], $8::date[], $9::text[]) AS day(user_id, day, event_type)
+    SELECT * FROM unnest($6::uuid[], $7::date[], $8::text[]) AS day(user_id, day, event_type)
     UNION
-    SELECT e.user_id, e.cap_day, e.event_type FROM reputation.reputation_events e WHERE e.id = ANY($6::uuid[])
+    SELECT e.user_id, e.cap_day, e.event_type FROM reputation.reputation_events e WHERE e.id = ANY($5::uuid[])
 )
-SELECT u.id AS user_id, u.created_at AT TIME ZONE 'UTC' AS created_time, NULL::date AS day, NULL::text AS event_type,
-       NULL::bigint AS day_sum, NULL::record AS event
-FROM reputation.users u WHERE u.id = ANY($1::uuid[])
-UNION ALL
-SELECT d.user_id, NULL, d.day, d.event_type, (d.impact_sum * 100)::bigint, NULL
+SELECT d.user_id, d.day, d.event_type, (d.impact_sum * 100)::bigint AS day_sum, NULL::record AS event
 FROM days JOIN reputation.daily_impacts d USING (user_id, day, event_type)
 UNION ALL
-SELECT e.user_id, NULL, NULL, NULL, NULL, event
+SELECT e.user_id, NULL, NULL, NULL, event
 FROM wanted JOIN reputation.reputation_events e USING (id) CROSS JOIN LATERAL (SELECT {EVENT_COLUMNS}) AS event
 """
 
@@ -113,18 +109,15 @@ async def lock_and_look_up(
         USERS,
         user_ids,
         LOOK_UP,
-        list(user_ids),
         *_columns(requests, 2),
         *_columns(streamed, 2),
         list(owners),
         *_columns(list(days), 3),
     )
     seen = rules.Seen()
-    for user_id, created_time, day, event_type, day_sum, event in rows:
+    for user_id, day, event_type, day_sum, event in rows:
         if event is not None:
             seen.note(to_event(event))
-        elif created_time is not None:
-            seen.created[user_id] = created_time
         else:
             seen.day_sums[user_id, day, event_type] = day_sum
     return users, seen

@@ -32,11 +32,10 @@ SELECT r.user_id::text AS user_id, r.overall_score::text AS overall_score, r.tru
        r.total_food_shared, r.total_food_claimed, r.total_exchanges_completed, r.total_groups_participated,
        r.avg_food_rating::text AS avg_food_rating, r.avg_recipient_rating::text AS avg_recipient_rating,
        r.reliability_score::text AS reliability_score, r.reported_incidents, r.resolved_disputes,
-       r.community_contributions, extract(day FROM clock.now - u.created_at)::integer AS account_age_days, r.event_count,
+       r.community_contributions, extract(day FROM clock.now - r.known_since)::integer AS account_age_days, r.event_count,
        r.last_activity, r.reputation_updated_at, coalesce(r.last_stream_event_id, '') AS last_stream_event_id,
        r.stream_lag_seconds, r.reputation_sync_status AS sync_status
 FROM (SELECT now() AT TIME ZONE 'UTC' AS now) AS clock, reputation.user_global_reputation r
-JOIN reputation.users u ON u.id = r.user_id
 WHERE r.user_id = ANY($1::uuid[])
 """
 
@@ -103,7 +102,7 @@ _LEADERS = """
 SELECT user_id, (overall_score * 100)::integer AS score, trust_level,
        demotion_time <= (now() AT TIME ZONE 'UTC') AS demoted
 FROM reputation.user_global_reputation
-WHERE {condition}(overall_score, user_id) < ($1::integer / 100.0, $2)
+WHERE overall_score >= 0.00 AND {condition}(overall_score, user_id) < ($1::integer / 100.0, $2)
 ORDER BY overall_score DESC, user_id DESC
 LIMIT $3
 """

@@ -121,10 +121,13 @@ CREATE TABLE reputation.user_global_reputation (
     recipient_rating_stars    integer      NOT NULL DEFAULT 0 CHECK (recipient_rating_stars >= 0),
     demotion_time             timestamp,
     trend_base_score          decimal(4,2) NOT NULL DEFAULT 75.00,
-    trend_base_time           timestamp    NOT NULL DEFAULT now()
+    trend_base_time           timestamp    NOT NULL DEFAULT now(),
+    known_since               timestamp    NOT NULL DEFAULT now()
 ) WITH (fillfactor = 70);
 COMMENT ON COLUMN reputation.user_global_reputation.overall_score IS
     '75.00 and what reputation_events moved it by, at every commit. Changed only under the row''s lock.';
+COMMENT ON COLUMN reputation.user_global_reputation.known_since IS
+    'The created_at of the user, whose row is made in the same transaction: reading a reputation takes one table.';
 COMMENT ON COLUMN reputation.user_global_reputation.demotion_time IS
     'When the trust level falls unless the score is high enough for it again; NULL while it is.';
 

@@ -26,12 +26,18 @@ INDEXES = (
         "INDEX",
         "ON reputation.reputation_events (stream_partition, stream_id, processed_at)",
     ),
-    # The score is in an index of those above, so this one costs no update its being heap-only.
-    ("user_global_reputation_leaders", "INDEX", "ON reputation.user_global_reputation (overall_score, user_id)"),
+    # The score is in an index of those above, so these cost no update its being heap-only. Their condition is that of every row
+    # and of the rankings' statements alone: while few different scores are stored, Postgres would look up users in them too,
+    # skipping from score to score, and go on doing so by a kept plan when there are many.
+    (
+        "user_global_reputation_leaders",
+        "INDEX",
+        "ON reputation.user_global_reputation (overall_score, user_id) WHERE overall_score >= 0.00",
+    ),
     (
         "user_global_reputation_leaders_of_level",
         "INDEX",
-        "ON reputation.user_global_reputation (trust_level, overall_score, user_id)",
+        "ON reputation.user_global_reputation (trust_level, overall_score, user_id) WHERE overall_score >= 0.00",
     ),
     (
         "user_global_reputation_demotions",
