@@ -22,7 +22,7 @@ from tests.services.reputation.stream.streams import (
     ledgers_add_up,
     tell,
 )
-from tests.stored import Connection, everything, halt, resume
+from tests.stored import Connection, events_of, everything, halt, resume
 
 
 async def test_users_become_known_by_what_they_did(reading: Consumer, db: Connection) -> None:
@@ -34,6 +34,24 @@ async def test_users_become_known_by_what_they_did(reading: Consumer, db: Connec
     users = await db.fetch("SELECT id::text, registered_at, sharing_mode, verification_level FROM reputation.users")
     assert {tuple(row) for row in users} == {(user, None, "neighborhood", "full") for user in (giver, receiver)}
     await ledgers_add_up(db)
+
+
+async def test_a_users_event_tells_what_moved_of_that_user(reading: Consumer, db: Connection) -> None:
+    """Of the fourteen counters that a transaction may move for one user or another."""
+    giver, receiver = new_uuid(), new_uuid()
+    await tell(db, an_exchange(giver_id=giver, receiver_id=receiver))
+    await all_taken_up(reading)
+    for user, score, total in ((giver, 7600, "food_shared"), (receiver, 7550, "food_claimed")):
+        ((kind, payload), _) = await events_of(db, user)
+        assert (kind, payload["counters"]) == (
+            "user.counted",
+            {
+                "reputation.score": {user: score},
+                "reputation.events": {user: 1},
+                f"reputation.{total}": {user: 1},
+                "reputation.exchanges_completed": {user: 1},
+            },
+        )
 
 
 async def test_a_group_that_is_not_known_here_is_left_out(reading: Consumer, db: Connection) -> None:
