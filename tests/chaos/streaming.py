@@ -3,19 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 
 from services.reputation.ledger.effects import EFFECTS
 from tests.concurrency.service_process import ServiceProcess
 
-# Of four events: an exchange completed, which is in two ledgers, a rating, a hold that expired, a threshold passed.
+# Of ten events, one is an exchange completed, which is in two ledgers; the others are ratings, holds that expired, passings.
 TELL = """
 INSERT INTO operations.events (position, kind, aggregate_id, version, payload)
-SELECT n, (ARRAY['exchange.completed', 'exchange.rated', 'exchange.expired', 'petition.escalated'])[1 + n %% 4],
+SELECT n, CASE WHEN n %% 10 = 0 THEN 'exchange.completed'
+               ELSE (ARRAY['exchange.rated', 'exchange.expired', 'petition.escalated'])[1 + n %% 3] END,
        gen_random_uuid(), 1,
        jsonb_build_object('giver_id', one, 'receiver_id', other, 'group_id', NULL, 'rated_id', one, 'rated_side',
-                          CASE WHEN n %% 8 = 1 THEN 'giver' ELSE 'receiver' END, 'stars', 1 + n %% 5,
+                          CASE WHEN n %% 2 = 1 THEN 'giver' ELSE 'receiver' END, 'stars', 1 + n %% 5,
                           'submitter_id', one, 'threshold', 50)
 FROM (
     SELECT n, md5((n * 7919 %% %(users)s)::text)::uuid AS one, md5(((n * 7919 + 1) %% %(users)s)::text)::uuid AS other
@@ -69,8 +71,8 @@ LIMIT 5
 class Stream:
     """A database whose stream is told of exchanges and petitions of so many users."""
 
-    def __init__(self, url: str, users: int) -> None:
-        self._url = url
+    def __init__(self, db: psycopg.Connection, users: int) -> None:
+        self._db = db
         self._users = users
         self._told = 0
         self.due = 0
@@ -78,25 +80,22 @@ class Stream:
     def tell(self, events: int) -> None:
         """In one transaction."""
         first, self._told = self._told, self._told + events
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            connection.execute(TELL, {"first": first, "last": self._told - 1, "users": self._users})
-        self.due += events + sum(n % 4 == 0 for n in range(first, self._told))
+        self._db.execute(TELL, {"first": first, "last": self._told - 1, "users": self._users})
+        self.due += events + sum(n % 10 == 0 for n in range(first, self._told))
 
     @property
     def recorded(self) -> int:
         """Events in ledgers by now."""
-        with psycopg.connect(self._url) as connection:
-            (recorded,) = connection.execute(RECORDED).fetchone() or (0,)
-        return int(recorded)
+        return self._number(RECORDED)
 
     @property
     def lag_seconds(self) -> int:
         """The worst partition's, as its checkpoint says."""
-        with psycopg.connect(self._url) as connection:
-            (lag,) = connection.execute(
-                "SELECT max(lag_seconds) FROM reputation.event_stream_checkpoints"
-            ).fetchone() or (0,)
-        return int(lag)
+        return self._number("SELECT max(lag_seconds) FROM reputation.event_stream_checkpoints")
+
+    def _number(self, sql: LiteralString) -> int:
+        (number,) = self._db.execute(sql).fetchone() or (0,)
+        return int(number)
 
     def assert_exact(self) -> None:
         """Every effect once, every ledger replays to its score, every day within its cap."""
@@ -105,12 +104,17 @@ class Stream:
             "lows": [effect.low for effect in EFFECTS.values()],
             "highs": [effect.high for effect in EFFECTS.values()],
         }
-        with psycopg.connect(self._url) as connection:
-            connection.execute("SET work_mem = '256MB'")
-            connection.execute("ANALYZE reputation.reputation_events, operations.events")
-            for statement in (NOT_ONCE, NOT_REPLAYED, NOT_CAPPED):
-                wrong = connection.execute(statement, caps if statement is NOT_CAPPED else None).fetchall()
-                assert not wrong, wrong
+        self._db.execute("SET work_mem = '256MB'")
+        self._db.execute("ANALYZE reputation.reputation_events, operations.events")
+        for statement, arguments in ((NOT_ONCE, None), (NOT_REPLAYED, None), (NOT_CAPPED, caps)):
+            wrong = self._db.execute(statement, arguments).fetchall()
+            assert not wrong, wrong
+
+
+@contextmanager
+def stream_of(url: str, users: int) -> Iterator[Stream]:
+    with psycopg.connect(url, autocommit=True) as db:
+        yield Stream(db, users)
 
 
 @contextmanager
