@@ -7,7 +7,8 @@ import pytest
 
 from tests.stored import Connection
 
-ROLES = ("tally_petition", "tally_voting", "tally_claims", "tally_aggregator", "tally_operations")
+ROLES = ("tally_petition", "tally_voting", "tally_claims", "tally_reputation", "tally_aggregator", "tally_operations")
+WRITERS = ["tally_petition", "tally_voting", "tally_claims", "tally_reputation"]
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ async def rights(db: Connection, role: str) -> dict[str, set[str]]:
         """
         SELECT format('%I.%I', schemaname, tablename) AS name, privilege
         FROM pg_tables, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS privilege
-        WHERE schemaname IN ('petition', 'voting', 'claims', 'operations')
+        WHERE schemaname IN ('petition', 'voting', 'claims', 'reputation', 'operations')
           AND has_schema_privilege($1, schemaname, 'USAGE')
           AND has_table_privilege($1, format('%I.%I', schemaname, tablename), privilege)
         """,
@@ -34,7 +35,7 @@ async def rights(db: Connection, role: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("role", ["tally_petition", "tally_voting", "tally_claims"])
+@pytest.mark.parametrize("role", WRITERS)
 async def test_a_service_that_writes_cannot_lift_a_halt_or_write_what_is_operations(db: Connection, role: str) -> None:
     allowed = await rights(db, role)
     assert allowed["operations.halt"] == {"SELECT"}
@@ -44,7 +45,7 @@ async def test_a_service_that_writes_cannot_lift_a_halt_or_write_what_is_operati
     assert "operations.requests" not in allowed
 
 
-@pytest.mark.parametrize("role", ["tally_petition", "tally_voting", "tally_claims"])
+@pytest.mark.parametrize("role", WRITERS)
 async def test_what_is_known_of_counters_is_written_by_those_who_compare_them_and_never_changed(
     db: Connection, role: str
 ) -> None:
@@ -81,8 +82,23 @@ async def test_what_moderators_did_is_never_changed_and_no_conversation_or_opini
         assert allowed[f"voting.{table}"] == {"SELECT", "INSERT", "UPDATE", "DELETE"}
 
 
+async def test_no_event_of_a_ledger_is_deleted_and_what_changed_in_a_group_stays_as_it_was(db: Connection) -> None:
+    """G10: of an event that is stored, only what takes it back is written."""
+    allowed = await rights(db, "tally_reputation")
+    assert allowed["reputation.reputation_events"] == {"SELECT", "INSERT"}
+    writable = await db.fetch(
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'reputation.reputation_events'::regclass AND attnum > 0 "
+        "AND has_column_privilege('tally_reputation', attrelid, attnum, 'UPDATE')"
+    )
+    assert [row[0] for row in writable] == ["reversed_by_event_id"]
+    for table in ("group_member_changes", "mode_transition_events"):
+        assert allowed[f"reputation.{table}"] == {"SELECT", "INSERT"}
+    for table in ("users", "user_global_reputation", "daily_impacts", "event_stream_checkpoints", "requests"):
+        assert allowed[f"reputation.{table}"] == {"SELECT", "INSERT", "UPDATE"}
+
+
 async def test_services_that_write_have_no_business_with_each_other(db: Connection) -> None:
-    areas = ("petition", "voting", "claims")
+    areas = ("petition", "voting", "claims", "reputation")
     for area in areas:
         allowed = await rights(db, f"tally_{area}")
         others = tuple(f"{other}." for other in areas if other != area)
@@ -97,11 +113,15 @@ async def test_the_aggregator_writes_nothing(db: Connection) -> None:
     assert of_claims == {"claims.coupons", "claims.food_posts"}, "nor with who has what"
     of_voting = {table for table in allowed if table.startswith("voting.")}
     assert of_voting == {"voting.conversations", "voting.opinions"}, "nor with who votes how"
+    of_reputation = {table for table in allowed if table.startswith("reputation.")}
+    assert of_reputation == {"reputation.user_global_reputation", "reputation.community_groups"}, (
+        "nor with who did what"
+    )
 
 
 async def test_the_operations_service_touches_no_petition_vote_or_claim(db: Connection) -> None:
     allowed = await rights(db, "tally_operations")
-    assert not [table for table in allowed if table.startswith(("petition.", "voting.", "claims."))]
+    assert not [table for table in allowed if table.startswith(("petition.", "voting.", "claims.", "reputation."))]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -140,6 +160,11 @@ async def test_a_services_role_owns_nothing_and_cannot_log_in_or_make_anything(d
         ("tally_voting", "DELETE FROM voting.opinions"),
         ("tally_voting", "UPDATE voting.moderation SET reason = ''"),
         ("tally_claims", "SELECT * FROM voting.votes"),
+        ("tally_reputation", "UPDATE reputation.reputation_events SET new_score = 99.99"),
+        ("tally_reputation", "DELETE FROM reputation.reputation_events"),
+        ("tally_reputation", "SELECT * FROM claims.ratings"),
+        ("tally_claims", "SELECT * FROM reputation.reputation_events"),
+        ("tally_aggregator", "SELECT * FROM reputation.reputation_events"),
         ("tally_operations", "SELECT * FROM voting.conversations"),
         ("tally_aggregator", "SELECT * FROM voting.votes"),
         ("tally_aggregator", "SELECT * FROM voting.participants"),

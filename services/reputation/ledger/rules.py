@@ -39,6 +39,8 @@ class Seen:
 
     Args:
         events: those of the commands' requests and stream ids, and those to be taken back.
+        named: of the last, those that were found. What else is seen of events was not looked up to be taken back: one that was
+            recorded a moment ago is not known then with the sum of its day.
         day_sums: what the events that stand add up to, of the days and types of the commands.
         groups: those of the commands' groups that exist.
     """
@@ -46,6 +48,7 @@ class Seen:
     events: dict[UUID, LedgerEvent] = field(default_factory=dict)
     by_request: dict[tuple[UUID, UUID], UUID] = field(default_factory=dict)
     by_stream: dict[tuple[UUID, str], UUID] = field(default_factory=dict)
+    named: set[UUID] = field(default_factory=set)
     day_sums: dict[DayOfType, int] = field(default_factory=dict)
     groups: set[UUID] = field(default_factory=set)
 
@@ -114,9 +117,9 @@ class Books:
         return Recorded(event)
 
     def reverse(self, command: ReverseEvent) -> Outcome:
-        event = self._seen.events.get(command.event_id)
-        if event is None:
+        if command.event_id not in self._seen.named and command.event_id not in self._appended:
             return ReputationEventNotFound(command.event_id)
+        event = self._seen.events[command.event_id]
         stored = self._seen.of_request(event.user_id, command.request_id)
         if stored is not None:
             return Recorded(stored, replayed=True) if _takes_back(stored, command) else RequestIdReused()

@@ -95,13 +95,14 @@ FROM wanted JOIN reputation.reputation_events e USING (id) CROSS JOIN LATERAL (S
 
 
 async def lock_and_look_up(
-    tx: Transaction, commands: Sequence[Command], owners: Mapping[UUID, UUID]
+    tx: Transaction, commands: Sequence[Command], owners: dict[UUID, UUID]
 ) -> tuple[Locked[Table], rules.Seen]:
     """The commands' users, locked, and what is stored about the commands."""
     recorded = [c for c in commands if isinstance(c, RecordEvent)]
     requests = [(c.user_id, c.request_id) for c in recorded if c.request_id is not None]
+    whose = owners | {c.event_id: c.user_id for c in recorded}
     requests += [
-        (owners[c.event_id], c.request_id) for c in commands if isinstance(c, ReverseEvent) and c.event_id in owners
+        (whose[c.event_id], c.request_id) for c in commands if isinstance(c, ReverseEvent) and c.event_id in whose
     ]
     streamed = [(c.user_id, c.stream_id) for c in recorded if c.stream_id is not None]
     days = {(c.user_id, c.occurred.astimezone(UTC).date(), c.event_type): None for c in recorded}
@@ -115,7 +116,7 @@ async def lock_and_look_up(
         list(owners),
         *_columns(list(days), 3),
     )
-    seen = rules.Seen()
+    seen = rules.Seen(named={*owners})
     for user_id, day, event_type, day_sum, event in rows:
         if event is not None:
             seen.note(to_event(event))

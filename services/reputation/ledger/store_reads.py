@@ -107,7 +107,9 @@ ORDER BY overall_score DESC, user_id DESC
 LIMIT $3
 """
 LEADERS = _LEADERS.format(condition="")
-LEADERS_OF_LEVEL = _LEADERS.format(condition="trust_level = $4 AND ")
+# In capitals, as in the index that has the whole order. By the level as it is, Postgres takes the index of level, score and
+# activity, and sorts all those who have the score that everybody starts with.
+LEADERS_OF_LEVEL = _LEADERS.format(condition="upper(trust_level) = $4 AND ")
 HIGHEST = (HIGHEST_SCORE + 1, UUID(int=2**128 - 1))
 
 
@@ -122,7 +124,7 @@ async def list_leaders(snapshot: Snapshot, level: TrustLevel | None, size: int, 
     if level is None:
         rows = await snapshot.fetch(LEADERS, *after, size + 1)
     else:
-        rows = await snapshot.fetch(LEADERS_OF_LEVEL, *after, size + 1, level.word)
+        rows = await snapshot.fetch(LEADERS_OF_LEVEL, *after, size + 1, level.name)
     leaders = [
         Leader(row["user_id"], row["score"], served_level(row["trust_level"], row["demoted"], row["score"]))
         for row in rows[:size]

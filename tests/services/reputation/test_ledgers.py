@@ -201,6 +201,9 @@ async def test_a_ledger_verifies_until_somebody_tampers_with_it(ledgers: Ledgers
         await db.execute("UPDATE reputation.user_global_reputation SET overall_score = 96.74, event_count = 3")
         await db.execute("DELETE FROM reputation.reputation_events")
         await db.copy_records_to_table(
-            "reputation_events", schema_name="reputation", records=kept, columns=list(kept[0].keys())
+            "reputation_events",
+            schema_name="reputation",
+            records=[tuple(row) for row in kept],
+            columns=list(kept[0].keys()),
         )
         assert (await ledgers.verify(user_id)).consistent

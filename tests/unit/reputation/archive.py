@@ -81,7 +81,7 @@ class Archive:
     def run(self, *commands: Command) -> list[rules.Outcome]:
         self.commits += 1
         locked = {user_id: row | {"locked_time": self.now} for user_id, row in self.rows.items()}
-        seen = rules.Seen(day_sums=dict(self.day_sums), groups={GROUP})
+        seen = rules.Seen(named={*self.events}, day_sums=dict(self.day_sums), groups={GROUP})
         for event in self.events.values():
             seen.note(replace(event))
         decision = rules.decide(locked, seen, commands)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from libs.data.catalog.reputation import LEDGER_TOTALS
 from libs.data.errors import TallyError
+from services.reputation.ledger import rules
 from services.reputation.ledger.account import average, reliability
 from services.reputation.ledger.errors import (
     EventAlreadyRecorded,
@@ -83,6 +85,18 @@ def test_an_event_is_taken_back_once_and_a_reversal_never() -> None:
     assert archive.score() == 75_00
 
 
+def test_an_event_that_was_not_looked_up_to_be_taken_back_is_not_found() -> None:
+    """It may be seen because somebody tells of the same thing again: then the sum of its day is not known."""
+    archive = Archive()
+    event = archive.one(record(2_00, "dispute_resolved", stream_id="5-1"))
+    seen = rules.Seen()
+    seen.note(event)
+    rows = {ANNA: archive.rows[ANNA] | {"locked_time": NOON}}
+    told = record(stream_id="5-1", occurred=NOON + DAY)
+    outcomes = rules.decide(rows, seen, [told, reverse(event.event_id)]).outcomes
+    assert [type(outcome) for outcome in outcomes] == [EventAlreadyRecorded, ReputationEventNotFound]
+
+
 def test_an_event_recorded_and_taken_back_in_one_transaction_is_answered_as_it_was() -> None:
     archive = Archive()
     command = record(3_00, "dispute_resolved", request_id=UUID(int=70))
@@ -119,14 +133,15 @@ def test_repeating_a_request_answers_the_first_answer_even_after_it_was_taken_ba
 def test_a_request_that_says_something_else_under_a_used_id_is_refused() -> None:
     """G5."""
     archive = Archive()
-    said = {"request_id": UUID(int=70), "stream_id": "a-1", "group_id": GROUP, "related_exchange_id": UUID(int=7)}
+    said: dict[str, Any] = {"request_id": UUID(int=70), "stream_id": "a-1", "group_id": GROUP}
+    said["related_exchange_id"] = UUID(int=7)
     event = archive.one(record(1_00, **said))
     archive.one(reverse(event.event_id, 71))
     others: list[Command] = [
         record(1_01, **said),
         record(1_00, "garden_dug", **said),
         *(
-            record(1_00, **{**said, **change})
+            record(1_00, **(said | change))
             for change in (
                 {"stream_id": None},
                 {"group_id": None},
@@ -268,6 +283,7 @@ def commands_of(steps: Sequence[object]) -> list[Command]:
             recorded.append(event)
             commands.append(event)
         else:
+            assert isinstance(step, int)
             wanted = recorded[step % len(recorded)].event_id if recorded else UUID(int=1)
             taken = reverse(wanted, 2000 + n)
             taken.reversal_id = UUID(int=3000 + n)

@@ -197,8 +197,9 @@ GRANT SELECT, INSERT, UPDATE ON operations.reconciliation_rounds TO tally_reputa
 GRANT USAGE ON SCHEMA reputation TO tally_reputation, tally_aggregator;
 GRANT SELECT, INSERT, UPDATE ON
     reputation.users, reputation.community_groups, reputation.group_members, reputation.user_global_reputation,
-    reputation.reputation_events, reputation.daily_impacts, reputation.event_stream_checkpoints, reputation.requests
+    reputation.daily_impacts, reputation.event_stream_checkpoints, reputation.requests
     TO tally_reputation;
+GRANT SELECT, INSERT, UPDATE (reversed_by_event_id) ON reputation.reputation_events TO tally_reputation;
 GRANT SELECT, INSERT ON reputation.group_member_changes, reputation.mode_transition_events TO tally_reputation;
 GRANT SELECT ON reputation.user_global_reputation, reputation.community_groups TO tally_aggregator;
 """

@@ -37,7 +37,7 @@ INDEXES = (
     (
         "user_global_reputation_leaders_of_level",
         "INDEX",
-        "ON reputation.user_global_reputation (trust_level, overall_score, user_id) WHERE overall_score >= 0.00",
+        "ON reputation.user_global_reputation (upper(trust_level), overall_score, user_id) WHERE overall_score >= 0.00",
     ),
     (
         "user_global_reputation_demotions",
