@@ -14,6 +14,7 @@ from services.operations.jobs import jobs as upkeep
 from services.operations.scheduling import Scheduling
 from services.operations.settings import OperationsSettings
 from services.petition.jobs import JOBS as PETITION
+from services.reputation.jobs import JOBS as REPUTATION
 from services.voting.jobs import JOBS as VOTING
 
 # What the processes that compute load before they are asked to.
@@ -24,7 +25,7 @@ Drain = Sequence[Callable[[], Awaitable[None]]]
 
 def all_jobs(settings: OperationsSettings) -> tuple[Job, ...]:
     """Every type of job there is."""
-    return (*upkeep(settings), *PETITION, *VOTING, *CLAIMS)
+    return (*upkeep(settings), *PETITION, *VOTING, *CLAIMS, *REPUTATION)
 
 
 @asynccontextmanager

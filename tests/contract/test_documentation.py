@@ -1,5 +1,6 @@
 """What the documents point at exists."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from libs.jobs.settings import JobSettings
 from libs.rpc.settings import ServerSettings
 from services.claims.settings import ClaimsSettings
+from services.reputation.settings import ReputationSettings
 from services.voting.settings import VotingSettings
 from tests.contract.sources import ROOT
 
@@ -38,13 +40,16 @@ def test_every_make_target_is_listed_by_make_help() -> None:
     assert {name for name, rest in rules if " ## " not in rest} == internal
 
 
-@pytest.mark.parametrize(("service", "settings"), [("claims", ClaimsSettings), ("voting", VotingSettings)])
+@pytest.mark.parametrize(
+    ("service", "settings"),
+    [("claims", ClaimsSettings), ("reputation", ReputationSettings), ("voting", VotingSettings)],
+)
 def test_the_settings_of_a_service_are_documented_with_their_defaults(
     service: str, settings: type[ServerSettings]
 ) -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
-    rows = re.findall(rf"^\| `TALLY_({service.upper()}_\w+)` \| ([\d,.]+) \|", text, re.MULTILINE)
-    documented = {name.lower(): float(default.replace(",", "")) for name, default in rows}
+    rows = re.findall(rf"^\| `TALLY_({service.upper()}_\w+)` \| ([\d,.]+|true|false) \|", text, re.MULTILINE)
+    documented = {name.lower(): json.loads(default.replace(",", "")) for name, default in rows}
     declared = {name: field.default for name, field in settings.model_fields.items() if name.startswith(f"{service}_")}
     assert documented == declared
 
