@@ -22,6 +22,8 @@ from services.operations.__main__ import compose as compose_operations
 from services.operations.settings import OperationsSettings
 from services.petition.__main__ import compose as compose_petition
 from services.petition.settings import PetitionSettings
+from services.reputation.__main__ import compose as compose_reputation
+from services.reputation.settings import ReputationSettings
 from services.voting.__main__ import compose as compose_voting
 from services.voting.settings import VotingSettings
 from tests.programs import program
@@ -31,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 AREAS = ("petition", "voting", "claims", "aggregator", "operations")
 PAGES = ["README.md", "docs/operations.md", *(f"docs/api/{area}.md" for area in AREAS)]
 PETITION, VOTING, CLAIMS = "127.0.0.1:50051", "127.0.0.1:50052", "127.0.0.1:50053"
-AGGREGATOR, OPERATIONS = "127.0.0.1:50055", "127.0.0.1:50056"
+REPUTATION, AGGREGATOR, OPERATIONS = "127.0.0.1:50054", "127.0.0.1:50055", "127.0.0.1:50056"
 # Where each service is, with one of its methods.
 SERVICES = [
     (PETITION, "tally.petition.v1.PetitionService", "CoSign"),
@@ -39,6 +41,7 @@ SERVICES = [
     (VOTING, "tally.voting.v1.AnalysisService", "GetAnalysis"),
     (CLAIMS, "tally.claims.v1.CouponService", "ClaimCoupon"),
     (CLAIMS, "tally.claims.v1.ExchangeService", "ClaimFood"),
+    (REPUTATION, "tally.reputation.v1.ReputationService", "GetReputation"),
     (AGGREGATOR, "tally.aggregator.v1.AggregatorService", "GetCounter"),
     (OPERATIONS, "tally.operations.v1.OperationsService", "Halt"),
 ]
@@ -58,12 +61,16 @@ async def addresses(database_url: str) -> AsyncIterator[dict[str, str]]:
         petition = quick(PetitionSettings, database_url, "tally_petition", default_deadline_seconds=30.0)
         voting = quick(VotingSettings, database_url, "tally_voting", default_deadline_seconds=30.0)
         claims = quick(ClaimsSettings, database_url, "tally_claims", default_deadline_seconds=30.0)
+        reputation = quick(ReputationSettings, database_url, "tally_reputation", default_deadline_seconds=30.0)
         aggregator = quick(AggregatorSettings, database_url, "tally_aggregator", default_deadline_seconds=30.0)
         operations = quick(OperationsSettings, database_url, "tally_operations", default_deadline_seconds=30.0)
         yield {
             PETITION: (await services.enter_async_context(serving("petition", petition, compose_petition))).address,
             VOTING: (await services.enter_async_context(serving("voting", voting, compose_voting))).address,
             CLAIMS: (await services.enter_async_context(serving("claims", claims, compose_claims))).address,
+            REPUTATION: (
+                await services.enter_async_context(serving("reputation", reputation, compose_reputation))
+            ).address,
             AGGREGATOR: (
                 await services.enter_async_context(serving("aggregator", aggregator, compose_aggregator))
             ).address,
