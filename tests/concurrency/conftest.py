@@ -76,6 +76,21 @@ def voting_stage(
         yield stage
 
 
+@pytest.fixture(scope="session")
+def reputation_stage(
+    postgres_server: psycopg.Connection,
+    postgres_url: str,
+    template_database: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stage]:
+    """Two reputation services, likewise."""
+    with (
+        scratch_database(postgres_server, postgres_url, template_database) as url,
+        two_services("reputation", url, tmp_path_factory.mktemp("two-reputation-services")) as stage,
+    ):
+        yield stage
+
+
 @pytest.fixture
 def seed() -> str:
     """What all requests of a test are drawn from. TALLY_SEED repeats those of an earlier run, whose report names it."""

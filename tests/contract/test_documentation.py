@@ -42,7 +42,7 @@ def test_every_make_target_is_listed_by_make_help() -> None:
 
 @pytest.mark.parametrize(
     ("service", "settings"),
-    [("claims", ClaimsSettings), ("reputation", ReputationSettings), ("voting", VotingSettings)],
+    [("claims", ClaimsSettings), ("voting", VotingSettings), ("reputation", ReputationSettings)],
 )
 def test_the_settings_of_a_service_are_documented_with_their_defaults(
     service: str, settings: type[ServerSettings]

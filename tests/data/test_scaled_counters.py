@@ -35,7 +35,7 @@ async def test_a_scaled_counter_counts_the_hundredths_of_its_column(database: Da
         locked = await tx.lock(USERS, users)
         tx.increment(SCORE, {(users[0],): -33, (users[1],): 7499})
         tx.increment(EVENTS, {(users[0],): 1})
-        return [SCORE.value_in(locked[user_id]) for user_id in users]
+        return [SCORE.value_in(locked.rows[user_id]) for user_id in users]
 
     assert (await database.write(work)).value == [7500, 1]
     stored = await db.fetch("SELECT overall_score, event_count FROM reputation.user_global_reputation ORDER BY user_id")

@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.descriptor import ServiceDescriptor
 from tally.claims.v1 import coupon_service_pb2, exchange_service_pb2
 from tally.petition.v1 import petition_service_pb2
+from tally.reputation.v1 import reputation_service_pb2
 from tally.voting.v1 import analysis_service_pb2, voting_service_pb2
 
 from libs.rpc.server import serving
@@ -30,7 +31,7 @@ from tests.programs import program
 from tests.servers import quick
 
 ROOT = Path(__file__).resolve().parents[2]
-AREAS = ("petition", "voting", "claims", "aggregator", "operations")
+AREAS = ("petition", "voting", "claims", "reputation", "aggregator", "operations")
 PAGES = ["README.md", "docs/operations.md", *(f"docs/api/{area}.md" for area in AREAS)]
 PETITION, VOTING, CLAIMS = "127.0.0.1:50051", "127.0.0.1:50052", "127.0.0.1:50053"
 REPUTATION, AGGREGATOR, OPERATIONS = "127.0.0.1:50054", "127.0.0.1:50055", "127.0.0.1:50056"
@@ -41,7 +42,7 @@ SERVICES = [
     (VOTING, "tally.voting.v1.AnalysisService", "GetAnalysis"),
     (CLAIMS, "tally.claims.v1.CouponService", "ClaimCoupon"),
     (CLAIMS, "tally.claims.v1.ExchangeService", "ClaimFood"),
-    (REPUTATION, "tally.reputation.v1.ReputationService", "GetReputation"),
+    (REPUTATION, "tally.reputation.v1.ReputationService", "RecordReputationEvent"),
     (AGGREGATOR, "tally.aggregator.v1.AggregatorService", "GetCounter"),
     (OPERATIONS, "tally.operations.v1.OperationsService", "Halt"),
 ]
@@ -134,6 +135,7 @@ def test_every_page_has_lines_to_run() -> None:
         ("docs/api/voting.md", analysis_service_pb2),
         ("docs/api/claims.md", coupon_service_pb2),
         ("docs/api/claims.md", exchange_service_pb2),
+        ("docs/api/reputation.md", reputation_service_pb2),
     ):
         lines = "\n".join(shell_blocks(page))
         service: ServiceDescriptor
