@@ -1,6 +1,5 @@
 """Composition root of the reputation service: `python -m services.reputation`."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,33 +11,24 @@ from libs.rpc.server import Composition, Registration, run
 from services.reputation.ledger.recording import Recording
 from services.reputation.ledger.service import ReputationService
 from services.reputation.settings import ReputationSettings
-from services.reputation.stream.consumer import Consumer
+from services.reputation.stream.consumer import consuming
 
 
 @asynccontextmanager
 async def compose(settings: ReputationSettings) -> AsyncIterator[Composition]:
-    async with Database.open(settings.database) as database:
+    async with Database.open(settings.database) as database, consuming(database, settings):
         recording = Recording(database, settings)
-        consumer = Consumer(
-            database, poll_seconds=settings.reputation_poll_seconds, page_events=settings.reputation_page_events
+        yield Composition(
+            services=[
+                Registration(
+                    add_ReputationServiceServicer_to_server,
+                    ReputationService(database, recording),
+                    reputation_service_pb2.DESCRIPTOR.services_by_name["ReputationService"],
+                ),
+            ],
+            drain=[recording.drain, database.drain],
+            ready=database.ping,
         )
-        background = [asyncio.create_task(consumer.run())] if settings.reputation_consume else []
-        try:
-            yield Composition(
-                services=[
-                    Registration(
-                        add_ReputationServiceServicer_to_server,
-                        ReputationService(database, recording),
-                        reputation_service_pb2.DESCRIPTOR.services_by_name["ReputationService"],
-                    ),
-                ],
-                drain=[recording.drain, database.drain],
-                ready=database.ping,
-            )
-        finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
 
 
 def main() -> None:

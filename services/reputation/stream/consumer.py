@@ -8,7 +8,8 @@ import asyncio
 import random
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from contextvars import Context
 from functools import partial
 
@@ -20,6 +21,7 @@ from libs.data.errors import Halted, TallyError
 from libs.telemetry.instruments import counter, gauge_by
 from services.reputation.ledger.errors import EventAlreadyRecorded
 from services.reputation.ledger.rules import Outcome
+from services.reputation.settings import ReputationSettings
 from services.reputation.stream import store
 
 log = structlog.get_logger(__name__)
@@ -149,3 +151,20 @@ class Consumer:
         for outcome_name, n in counts.items():
             if n:
                 EFFECTS.add(n, {"outcome": outcome_name})
+
+
+@asynccontextmanager
+async def consuming(database: Database, settings: ReputationSettings) -> AsyncIterator[None]:
+    """Takes up the stream while the context is open, unless the settings say that others do."""
+    if not settings.reputation_consume:
+        yield
+        return
+    consumer = Consumer(
+        database, poll_seconds=settings.reputation_poll_seconds, page_events=settings.reputation_page_events
+    )
+    task = asyncio.create_task(consumer.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
