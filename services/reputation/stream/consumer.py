@@ -17,7 +17,7 @@ import structlog
 
 from libs.data.consistency import PRIMARY
 from libs.data.database import Database
-from libs.data.errors import Halted, TallyError
+from libs.data.errors import Halted, Internal, TallyError
 from libs.telemetry.instruments import counter, gauge_by
 from services.reputation.ledger.errors import EventAlreadyRecorded
 from services.reputation.ledger.rules import Outcome
@@ -107,6 +107,7 @@ class Consumer:
 
         Raises:
             TallyError: of the page at work nothing was done, or (OutcomeUnknown) perhaps all; the next round finds out.
+            Internal: a defect keeps a partition where it is; what could be done in the others was.
         """
         if not self._begun:
             await self._database.write(store.begin)
@@ -120,12 +121,18 @@ class Consumer:
             return 0
         behind = [p for p in seen.places if p.next_xid is not None and p.next_xid < seen.horizon]
         random.shuffle(behind)
-        taken_up = 0
+        taken_up, defect = 0, None
         for place in behind:
-            taken_up += await self._take_up(place, seen)
+            try:
+                taken_up += await self._take_up(place, seen)
+            except Internal as error:
+                log.error("stream_stuck", partition=place.partition, after=store.written(place.cursor))
+                defect = error
         resting = [p for p in seen.places if p.next_xid is None and (p.resting > RESTS or p.stored_lag)]
         if resting:
             await self._database.write(partial(store.move, places=resting, to=seen.end))
+        if defect is not None:
+            raise defect
         return taken_up
 
     async def _take_up(self, place: store.Place, seen: store.Look) -> int:

@@ -7,11 +7,12 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from libs.data.errors import Halted
+from libs.data.errors import Halted, Internal
 from services.reputation.stream.consumer import Consumer
 from tests.eventually import becomes_true
 from tests.services.petition.people import new_uuid
 from tests.services.reputation.stream.streams import (
+    PARTITION_OF,
     a_passing,
     a_rating,
     all_taken_up,
@@ -119,6 +120,31 @@ async def test_what_cannot_be_understood_is_passed_by_and_logged(reading: Consum
     assert (skipped["kind"], skipped["stream_id"]) == (kind, f"{cursor.xid}-{cursor.position}")
     assert await db.fetchval("SELECT count(*) FROM reputation.reputation_events") == 0
     assert await all_taken_up(reading) == 0
+
+
+REFUSE = """
+CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'refused'; END$$;
+CREATE TRIGGER refuse BEFORE INSERT ON reputation.reputation_events
+    FOR EACH ROW WHEN (NEW.event_type = 'petition_escalated') EXECUTE FUNCTION public.refuse();
+"""
+
+
+async def test_what_cannot_be_stored_holds_up_its_partition_alone_and_is_not_lost(
+    reading: Consumer, db: Connection
+) -> None:
+    await db.execute(REFUSE)
+    stuck, *others = a_passing(), *(an_exchange() for _ in range(40))
+    partitions = {news[1]: await db.fetchval(PARTITION_OF, news[1]) for news in (stuck, *others)}
+    elsewhere = [news for news in others if partitions[news[1]] != partitions[stuck[1]]]
+    await tell(db, stuck, *others)
+    for _ in range(3):
+        with pytest.raises(Internal):
+            await reading.round()
+    done = await db.fetch("SELECT DISTINCT related_exchange_id::text FROM reputation.reputation_events")
+    assert {row[0] for row in done} == {news[1] for news in elsewhere}
+    await db.execute("DROP TRIGGER refuse ON reputation.reputation_events")
+    assert await all_taken_up(reading) == 41 - len(elsewhere)
+    assert len(await ledger(db, stuck[2]["submitter_id"])) == 1
 
 
 async def test_nothing_is_taken_up_while_writes_are_halted_and_everything_is_afterwards(
