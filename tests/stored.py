@@ -1,8 +1,9 @@
 """What a database holds, for tests that say what a call stored or that it stored nothing."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
+import orjson
 
 if TYPE_CHECKING:  # generic in the stubs only
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -57,7 +58,13 @@ async def resume(db: Connection) -> None:
 
 
 async def event_kinds(db: Connection, aggregate_id: str) -> list[str]:
+    return [kind for kind, _ in await events_of(db, aggregate_id)]
+
+
+async def events_of(db: Connection, aggregate_id: str) -> list[tuple[str, dict[str, Any]]]:
+    """Kinds and payloads of what the stream tells of an aggregate, in order."""
     rows = await db.fetch(
-        "SELECT kind FROM operations.events WHERE aggregate_id = $1 ORDER BY xid, position", aggregate_id
+        "SELECT kind, payload::text FROM operations.events WHERE aggregate_id = $1 ORDER BY xid, position",
+        aggregate_id,
     )
-    return [row["kind"] for row in rows]
+    return [(row["kind"], orjson.loads(row["payload"])) for row in rows]

@@ -24,6 +24,8 @@ class Table:
         locked_columns: what `Transaction.lock` reads under the lock, besides key and version.
         aggregate: the aggregate's name in events, such as `petition`.
         written_columns: what `Transaction.write_columns` may write, with types: columns that follow from the counters.
+        tells_moved_only: whether an aggregate's event tells only its own counters that moved, and not all that its transaction
+            moved of any aggregate: where there are many, and a transaction moves few of each.
         key_type: of the key column. A text key is declared `COLLATE "C"`: the database's order is then Python's, by code point.
 
     Every such table has a `version bigint` that rises by one with each transaction that changes the aggregate's counters.
@@ -35,6 +37,7 @@ class Table:
     aggregate: str
     key_type: Literal["uuid", "text"] = "uuid"
     written_columns: Mapping[str, str] = field(default_factory=dict)
+    tells_moved_only: bool = False
 
     @property
     def schema(self) -> str:

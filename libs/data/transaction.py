@@ -278,7 +278,8 @@ class Transaction(Snapshot):
                 if not counter.served:
                     continue
                 for key, n in zip(keys, numbers, strict=True):
-                    values.setdefault(key, {})[counter.name] = {str(key): counter.value_in(locked.rows[key]) + n}
+                    if n or not table.tells_moved_only:
+                        values.setdefault(key, {})[counter.name] = {str(key): counter.value_in(locked.rows[key]) + n}
 
     def _counted_events(self, values: Mapping[AggregateId, Mapping[str, Mapping[str, int]]]) -> list[Event]:
         """One event an aggregate with all its new counter values: applying it twice or late is harmless."""

@@ -26,6 +26,7 @@ SERVICES = (
     Service("petition", 0, "services.petition"),
     Service("voting", 1, "services.voting"),
     Service("claims", 2, "services.claims"),
+    Service("reputation", 3, "services.reputation"),
     Service("aggregator", 4, "services.aggregator"),
     Service("operations", 5, "services.operations"),
 )

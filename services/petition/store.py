@@ -178,14 +178,15 @@ def record_escalations(tx: Transaction, petitions: Locked[Table], escalations: S
         [e.recorded_time for e in escalations],
         rows=len(escalations),
     )
-    tx.emit(_event(escalation, petitions.next_version(escalation.petition_id)) for escalation in escalations)
+    tx.emit(_event(petitions, escalation) for escalation in escalations)
 
 
-def _event(escalation: Escalation, version: int) -> Event:
+def _event(petitions: Locked[Table], escalation: Escalation) -> Event:
     kind = "petition.escalated" if escalation.kind == "crossed" else "petition.escalation_reversed"
     payload = {
         "threshold": escalation.threshold,
         "co_signer_count": escalation.co_signer_count,
         "ordinal": escalation.ordinal,
+        "submitter_id": str(petitions[escalation.petition_id]["submitter_id"]),
     }
-    return Event(kind, escalation.petition_id, version, payload)
+    return Event(kind, escalation.petition_id, petitions.next_version(escalation.petition_id), payload)

@@ -15,11 +15,16 @@ from services.reputation.groups.service import GroupService
 from services.reputation.ledger.recording import Recording
 from services.reputation.ledger.service import ReputationService
 from services.reputation.settings import ReputationSettings
+from services.reputation.stream.consumer import consuming
 
 
 @asynccontextmanager
 async def compose(settings: ReputationSettings) -> AsyncIterator[Composition]:
-    async with Database.open(settings.database) as database, Refreshing.open(settings) as refreshing:
+    async with (
+        Database.open(settings.database) as database,
+        Refreshing.open(settings) as refreshing,
+        consuming(database, settings),
+    ):
         recording = Recording(database, settings)
         joining = Joining(database, settings)
         yield Composition(

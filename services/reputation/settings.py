@@ -16,3 +16,10 @@ class ReputationSettings(ServerSettings):
     reputation_refresh_seconds: float = Field(
         default=60.0, gt=0, description="what a refresh of the summary of groups may take"
     )
+    reputation_consume: bool = Field(default=True, description="whether this process takes up the event stream")
+    reputation_poll_seconds: float = Field(
+        default=0.2, gt=0, le=10, description="between two looks at the event stream while nothing comes"
+    )
+    reputation_page_events: int = Field(
+        default=500, ge=1, le=5_000, description="events of the stream that are taken up in one transaction"
+    )

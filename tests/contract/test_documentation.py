@@ -1,5 +1,6 @@
 """What the documents point at exists."""
 
+import json
 import re
 from pathlib import Path
 
@@ -47,8 +48,8 @@ def test_the_settings_of_a_service_are_documented_with_their_defaults(
     service: str, settings: type[ServerSettings]
 ) -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
-    rows = re.findall(rf"^\| `TALLY_({service.upper()}_\w+)` \| ([\d,.]+) \|", text, re.MULTILINE)
-    documented = {name.lower(): float(default.replace(",", "")) for name, default in rows}
+    rows = re.findall(rf"^\| `TALLY_({service.upper()}_\w+)` \| ([\d,.]+|true|false) \|", text, re.MULTILINE)
+    documented = {name.lower(): json.loads(default.replace(",", "")) for name, default in rows}
     declared = {name: field.default for name, field in settings.model_fields.items() if name.startswith(f"{service}_")}
     assert documented == declared
 

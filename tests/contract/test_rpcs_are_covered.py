@@ -106,7 +106,7 @@ def needs_rules(field: FieldDescriptor) -> bool:
 
 
 def test_there_are_rpcs_to_look_at() -> None:
-    assert {rpc.area for rpc in ALL} >= {"petition", "voting", "claims", "aggregator", "operations"}
+    assert {rpc.area for rpc in ALL} >= {"petition", "voting", "claims", "reputation", "aggregator", "operations"}
     assert len(ALL) >= 59
 
 

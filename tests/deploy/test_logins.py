@@ -3,6 +3,7 @@
 import re
 import uuid
 
+import grpc.aio
 import psycopg
 import pytest
 from tally.claims.v1.coupon_service_pb2 import ClaimCouponRequest, CreateCouponRequest
@@ -13,6 +14,8 @@ from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStu
 from tally.petition.v1 import petition_pb2
 from tally.petition.v1.petition_service_pb2 import CoSignRequest, CreatePetitionRequest
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
+from tally.reputation.v1.reputation_service_pb2 import GetReputationRequest
+from tally.reputation.v1.reputation_service_pb2_grpc import ReputationServiceStub
 from tally.voting.v1 import voting_pb2
 from tally.voting.v1.voting_service_pb2 import CreateConversationRequest, CreateOpinionRequest
 from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
@@ -25,6 +28,8 @@ from services.operations.__main__ import compose as compose_operations
 from services.operations.settings import OperationsSettings
 from services.petition.__main__ import compose as compose_petition
 from services.petition.settings import PetitionSettings
+from services.reputation.__main__ import compose as compose_reputation
+from services.reputation.settings import ReputationSettings
 from services.voting.__main__ import compose as compose_voting
 from services.voting.settings import VotingSettings
 from tests.deploy.manifests import ROOT
@@ -67,7 +72,11 @@ async def test_services_work_with_logins_that_have_nothing_but_their_role(deploy
     async with channel_to("petition", settings, compose_petition) as channel:
         petitions = PetitionServiceStub(channel)
         petition = petition_pb2.Petition(
-            title="A park", body="Where the car park is", petition_type="local", submitter_id=str(uuid.uuid4())
+            title="A park",
+            body="Where the car park is",
+            petition_type="local",
+            submitter_id=str(uuid.uuid4()),
+            escalation_thresholds=[1],
         )
         created = await petitions.CreatePetition(CreatePetitionRequest(petition=petition, request_id=str(uuid.uuid4())))
         signed = await petitions.CoSign(
@@ -103,6 +112,21 @@ async def test_services_work_with_logins_that_have_nothing_but_their_role(deploy
         )
         assert claimed.remaining_amount == 2
 
+    reputation_url = as_login(deployed, "reputation_login", "tally")
+    settings_of_reputation = quick(ReputationSettings, reputation_url, "tally_reputation")
+    async with channel_to("reputation", settings_of_reputation, compose_reputation) as channel:
+        reputations = ReputationServiceStub(channel)
+        submitter = GetReputationRequest(user_id=petition.submitter_id)
+
+        async def the_submitter_is_known_by_the_escalation() -> bool:
+            try:
+                found = await reputations.GetReputation(submitter)
+            except grpc.aio.AioRpcError:
+                return False
+            return found.reputation.overall_score == "77.00"
+
+        await becomes_true(the_submitter_is_known_by_the_escalation, within=30)
+
     operations_url = as_login(deployed, "operations_login", "tally")
     settings_of_operations = quick(OperationsSettings, operations_url, "tally_operations")
     async with channel_to("operations", settings_of_operations, compose_operations) as channel:
@@ -110,26 +134,28 @@ async def test_services_work_with_logins_that_have_nothing_but_their_role(deploy
         status = await operations.GetStatus(GetStatusRequest())
         assert status.database.reachable
         assert status.HasField("halt_state")
-        for counter in ("petition.co_signers", "voting.votes", "claims.coupon_remaining"):
+        for counter in ("petition.co_signers", "voting.votes", "claims.coupon_remaining", "reputation.score"):
             compared = await operations.VerifyCounters(VerifyCountersRequest(counter=counter))
             assert (compared.checked_count, len(compared.discrepancies)) == (1, 0)
 
         async def every_service_is_looked_after() -> bool:
             rounds = await operations.ListJobs(ListJobsRequest(state=JOB_STATE_SUCCEEDED))
-            wanted = {"reconcile_petitions", "reconcile_conversations", "reconcile_claims", "prune_events"}
-            return {job.job_type for job in rounds.jobs} >= wanted
+            of_services = {"reconcile_petitions", "reconcile_conversations", "reconcile_claims", "reconcile_reputation"}
+            return {job.job_type for job in rounds.jobs} >= {*of_services, "prune_events"}
 
         await becomes_true(every_service_is_looked_after, within=60)
 
 
-@pytest.mark.parametrize("login", ["petition_login", "voting_login", "claims_login"])
+@pytest.mark.parametrize("login", ["petition_login", "voting_login", "claims_login", "reputation_login"])
 def test_a_services_login_cannot_take_the_role_of_another(deployed: Cluster, login: str) -> None:
     url = as_login(deployed, login, "tally")
     with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("SET ROLE tally_operations")
 
 
-@pytest.mark.parametrize("table", ["petition.co_signs", "voting.votes", "claims.claims"])
+@pytest.mark.parametrize(
+    "table", ["petition.co_signs", "voting.votes", "claims.claims", "reputation.reputation_events"]
+)
 def test_the_login_of_operations_has_no_right_of_a_service_before_it_takes_its_role(
     deployed: Cluster, table: str
 ) -> None:

@@ -29,6 +29,7 @@ WORDS = {
     "rate",
     "increase",
     "max",
+    "min",
     "absent",
     "or",
     "unless",

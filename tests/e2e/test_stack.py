@@ -29,9 +29,9 @@ from libs.devstack.status import ProgramStatus, StackStatus, stack_status
 from tests.stack_ports import free_port_base
 from tests.unit.devstack.waiting import wait_until
 
-SERVICES = {"petition", "voting", "claims", "aggregator", "operations"}
+SERVICES = {"petition", "voting", "claims", "reputation", "aggregator", "operations"}
 PATIENCE = 90.0
-# A stack is nine Python programs; on a busy machine of two cores they take their time.
+# A stack is ten Python programs; on a busy machine of two cores they take their time.
 pytestmark = pytest.mark.timeout(300)
 
 

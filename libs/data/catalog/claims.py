@@ -69,6 +69,7 @@ FOOD_POSTS = Table(
     key="food_post_id",
     locked_columns=(
         "giver_id",
+        "group_id",
         "status",
         "portions_remaining",
         "portions_held",

@@ -6,7 +6,7 @@ from libs.data.tables import Table
 PETITIONS = Table(
     name="petition.petition_submissions",
     key="petition_id",
-    locked_columns=("state", "co_signer_count", "last_ordinal", "escalation_thresholds"),
+    locked_columns=("submitter_id", "state", "co_signer_count", "last_ordinal", "escalation_thresholds"),
     aggregate="petition",
 )
 

@@ -35,6 +35,7 @@ USERS = Table(
         "known_since",
     ),
     aggregate="user",
+    tells_moved_only=True,
     written_columns={
         "trust_level": "text",
         "avg_food_rating": "numeric",

@@ -10,6 +10,7 @@ class Addresses:
     petition: str = "127.0.0.1:50051"
     voting: str = "127.0.0.1:50052"
     claims: str = "127.0.0.1:50053"
+    reputation: str = "127.0.0.1:50054"
     aggregator: str = "127.0.0.1:50055"
     operations: str = "127.0.0.1:50056"
 

@@ -14,6 +14,8 @@ from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
+from tally.reputation.v1.group_service_pb2_grpc import GroupServiceStub
+from tally.reputation.v1.reputation_service_pb2_grpc import ReputationServiceStub
 from tally.voting.v1.analysis_service_pb2_grpc import AnalysisServiceStub
 from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceAsyncStub
     from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceAsyncStub
     from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceAsyncStub
+    from tally.reputation.v1.group_service_pb2_grpc import GroupServiceAsyncStub
+    from tally.reputation.v1.reputation_service_pb2_grpc import ReputationServiceAsyncStub
     from tally.voting.v1.analysis_service_pb2_grpc import AnalysisServiceAsyncStub
     from tally.voting.v1.voting_service_pb2_grpc import VotingServiceAsyncStub
 
@@ -85,6 +89,14 @@ class AsyncClient:
         return ExchangeServiceStub(self._claims)
 
     @cached_property
+    def reputation(self) -> "ReputationServiceAsyncStub":
+        return ReputationServiceStub(self._reputation)
+
+    @cached_property
+    def groups(self) -> "GroupServiceAsyncStub":
+        return GroupServiceStub(self._reputation)
+
+    @cached_property
     def aggregator(self) -> "AggregatorServiceAsyncStub":
         return AggregatorServiceStub(self._connect(self._addresses.aggregator))
 
@@ -133,6 +145,10 @@ class AsyncClient:
     @cached_property
     def _claims(self) -> grpc.aio.Channel:
         return self._connect(self._addresses.claims)
+
+    @cached_property
+    def _reputation(self) -> grpc.aio.Channel:
+        return self._connect(self._addresses.reputation)
 
     def _connect(self, address: str) -> grpc.aio.Channel:
         channel = (

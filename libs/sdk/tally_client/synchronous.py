@@ -12,6 +12,8 @@ from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceStub
 from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceStub
 from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
+from tally.reputation.v1.group_service_pb2_grpc import GroupServiceStub
+from tally.reputation.v1.reputation_service_pb2_grpc import ReputationServiceStub
 from tally.voting.v1.analysis_service_pb2_grpc import AnalysisServiceStub
 from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
 
@@ -74,6 +76,14 @@ class Client:
         return ExchangeServiceStub(self._claims)
 
     @cached_property
+    def reputation(self) -> ReputationServiceStub:
+        return ReputationServiceStub(self._reputation)
+
+    @cached_property
+    def groups(self) -> GroupServiceStub:
+        return GroupServiceStub(self._reputation)
+
+    @cached_property
     def aggregator(self) -> AggregatorServiceStub:
         return AggregatorServiceStub(self._connect(self._addresses.aggregator))
 
@@ -122,6 +132,10 @@ class Client:
     @cached_property
     def _claims(self) -> grpc.Channel:
         return self._connect(self._addresses.claims)
+
+    @cached_property
+    def _reputation(self) -> grpc.Channel:
+        return self._connect(self._addresses.reputation)
 
     def _connect(self, address: str) -> grpc.Channel:
         channel = (

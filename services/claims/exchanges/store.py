@@ -159,16 +159,19 @@ def insert_steps(tx: Transaction, posts: Locked[Table], steps: Sequence[Step]) -
         [s.exchange.status_time for s in steps],
         rows=len(steps),
     )
-    tx.emit(_event(step, posts.next_version(step.exchange.food_post_id)) for step in steps)
+    tx.emit(_event(posts, step) for step in steps)
 
 
-def _event(step: Step, version: int) -> Event:
+def _event(posts: Locked[Table], step: Step) -> Event:
     exchange = step.exchange
+    group_id = posts[exchange.food_post_id]["group_id"]
     payload = {
         "food_post_id": str(exchange.food_post_id),
+        "group_id": str(group_id) if group_id else None,
         "giver_id": str(exchange.giver_id),
         "receiver_id": str(exchange.receiver_id),
         "portions": exchange.portions,
         "actor_id": str(step.actor_id) if step.actor_id else None,
     }
+    version = posts.next_version(exchange.food_post_id)
     return Event(f"exchange.{exchange.status.value}", exchange.exchange_id, version, payload)

@@ -47,6 +47,13 @@ async def rate(tx: Transaction, new: NewRating) -> Rating:
     await tx.execute(
         INSERT, food_post_id, new.exchange_id, new.rater_id, rated_id, new.stars, new.comment, new.request_id, now
     )
-    payload = {"rater_id": str(new.rater_id), "rated_id": str(rated_id), "stars": new.stars}
+    group_id = posts[food_post_id]["group_id"]
+    payload = {
+        "rater_id": str(new.rater_id),
+        "rated_id": str(rated_id),
+        "rated_side": "giver" if rated_id == exchange.giver_id else "receiver",
+        "stars": new.stars,
+        "group_id": str(group_id) if group_id else None,
+    }
     tx.emit([Event("exchange.rated", new.exchange_id, posts[food_post_id]["version"], payload)])
     return Rating(new.exchange_id, new.rater_id, rated_id, new.stars, new.comment, now)

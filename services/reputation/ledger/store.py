@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -250,6 +251,7 @@ def _follows(account: Account) -> dict[str, object]:
     }
 
 
+@lru_cache(maxsize=32_768)
 def decimal(hundredths: int) -> Decimal:
     """As columns with two places have it."""
     return Decimal(hundredths).scaleb(-2)

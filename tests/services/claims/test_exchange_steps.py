@@ -21,7 +21,7 @@ from tests.services.claims.food import (
     let_holds_end,
 )
 from tests.services.petition.people import new_uuid
-from tests.stored import Connection, event_kinds, everything
+from tests.stored import Connection, events_of, everything
 
 Asked = Callable[..., Any]
 
@@ -69,11 +69,23 @@ async def test_either_side_does_a_step_and_the_portions_go_where_they_belong(
     assert without_status(after) == without_status(exchange), "a step changes the status and its time, and nothing else"
     assert await food.exchange(exchange.exchange_id) == after
     assert await food.portions(exchange.food_post_id) == ((5, 0, 0) if rpc == "CancelExchange" else (3, 0, 2))
-    assert (await event_kinds(db, exchange.exchange_id))[-1] == {
-        "ConfirmExchange": "exchange.confirmed",
-        "CompleteExchange": "exchange.completed",
-        "CancelExchange": "exchange.cancelled",
-    }[rpc]
+    kind, payload = (await events_of(db, exchange.exchange_id))[-1]
+    assert (
+        kind
+        == {
+            "ConfirmExchange": "exchange.confirmed",
+            "CompleteExchange": "exchange.completed",
+            "CancelExchange": "exchange.cancelled",
+        }[rpc]
+    )
+    assert payload == {
+        "food_post_id": exchange.food_post_id,
+        "group_id": (await food.get(exchange.food_post_id)).group_id,
+        "giver_id": exchange.giver_id,
+        "receiver_id": exchange.receiver_id,
+        "portions": 2,
+        "actor_id": getattr(exchange, side),
+    }
     await food_adds_up(db)
 
 

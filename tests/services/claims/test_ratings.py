@@ -8,7 +8,7 @@ import pytest
 from tests.servers import refused
 from tests.services.claims.food import Food, a_rating, food_service, let_holds_end
 from tests.services.petition.people import new_uuid
-from tests.stored import Connection, event_kinds, everything
+from tests.stored import Connection, events_of, everything
 
 
 async def test_each_side_rates_the_other(food: Food, db: Connection) -> None:
@@ -23,7 +23,12 @@ async def test_each_side_rates_the_other(food: Food, db: Connection) -> None:
         assert (answer.replayed, bool(answer.commit_token)) == (False, True)
     stored = await db.fetch("SELECT rater_id::text, rated_id::text, stars FROM claims.ratings ORDER BY stars")
     assert [tuple(row) for row in stored] == [(*sides, 1), (*sides[::-1], 5)]
-    assert (await event_kinds(db, exchange.exchange_id)).count("exchange.rated") == 2
+    told = [payload for kind, payload in await events_of(db, exchange.exchange_id) if kind == "exchange.rated"]
+    group_id = (await food.get(exchange.food_post_id)).group_id
+    assert told == [
+        {"rater_id": rater, "rated_id": rated, "rated_side": side, "stars": stars, "group_id": group_id}
+        for rater, rated, side, stars in ((*sides, "receiver", 1), (*sides[::-1], "giver", 5))
+    ]
 
 
 async def test_a_side_rates_once_and_is_told_what_it_said(food: Food, db: Connection) -> None:

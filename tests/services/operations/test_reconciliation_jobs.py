@@ -15,6 +15,7 @@ from libs.jobs import reconciliation
 from libs.jobs.job import Job, JobContext
 from services.claims.jobs import JOBS as CLAIMS
 from services.petition.jobs import JOBS as PETITION
+from services.reputation.jobs import JOBS as REPUTATION
 from services.voting.jobs import JOBS as VOTING
 from tests.data.databases import opened
 from tests.data.opinions import ONE, TWO, USERS, VOTE_COUNT, agree, differing, three_conversations
@@ -26,7 +27,8 @@ from tests.stored import Connection, counters_equal_rows, event_kinds, everythin
 PETITIONS = job_named(PETITION, "reconcile_petitions")
 CONVERSATIONS = job_named(VOTING, "reconcile_conversations")
 COUPONS = job_named(CLAIMS, "reconcile_claims")
-ALL = pytest.mark.parametrize("job", [PETITIONS, CONVERSATIONS, COUPONS], ids=lambda job: job.name)
+LEDGERS = job_named(REPUTATION, "reconcile_reputation")
+ALL = pytest.mark.parametrize("job", [PETITIONS, CONVERSATIONS, COUPONS, LEDGERS], ids=lambda job: job.name)
 
 BREAK = "UPDATE petition.petition_submissions SET co_signer_count = co_signer_count + $2 WHERE petition_id = $1"
 SETTLED = "SELECT coalesce(max(xid) < pg_snapshot_xmin(pg_current_snapshot()), true) FROM operations.events"
@@ -199,7 +201,12 @@ async def test_where_nothing_happened_a_round_writes_only_that_it_was_there(
 
 def test_every_counter_that_counts_rows_belongs_to_a_job() -> None:
     """Each round compares all counters of its role."""
-    jobs = {"tally_petition": PETITIONS, "tally_claims": COUPONS, "tally_voting": CONVERSATIONS}
+    jobs = {
+        "tally_petition": PETITIONS,
+        "tally_claims": COUPONS,
+        "tally_voting": CONVERSATIONS,
+        "tally_reputation": LEDGERS,
+    }
     assert {counter.aggregate.role for counter in COUNTERS.values() if counter.counts} == set(jobs)
     assert all(job.every == 20.0 and job.follows is None for job in jobs.values())
 

@@ -5,7 +5,7 @@ import asyncio
 from tally.petition.v1 import petition_service_pb2 as messages
 
 from tests.services.petition.people import Petitions, a_signature, new_uuid
-from tests.stored import Connection, event_kinds
+from tests.stored import Connection, event_kinds, events_of
 
 
 async def escalation_events(db: Connection, petition_id: str) -> list[tuple[str, int, int]]:
@@ -68,7 +68,8 @@ async def test_a_withdrawal_below_a_threshold_reverses_it_and_a_new_signature_cr
     petitions: Petitions, db: Connection
 ) -> None:
     """G3: each passing is recorded, each once."""
-    petition_id = (await petitions.create(escalation_thresholds=[2])).petition_id
+    petition = await petitions.create(escalation_thresholds=[2])
+    petition_id = petition.petition_id
     first, _ = await petitions.signed_by(petition_id, 2)
     withdrawn = await petitions.withdraw_signature(petition_id, first)
     assert list(withdrawn.reversed_thresholds) == [2]
@@ -78,6 +79,8 @@ async def test_a_withdrawal_below_a_threshold_reverses_it_and_a_new_signature_cr
         ("reversed", 2, 1, 0),
         ("crossed", 2, 2, 3),
     ]
+    told = {payload.get("submitter_id") for kind, payload in await events_of(db, petition_id) if "escalat" in kind}
+    assert told == {petition.submitter_id}
     assert await escalation_events(db, petition_id) == [
         ("petition.escalated", 2, 2),
         ("petition.escalation_reversed", 2, 1),

@@ -12,6 +12,7 @@ def test_the_default_ports_are_the_documented_ones() -> None:
         "petition": "127.0.0.1:50051",
         "voting": "127.0.0.1:50052",
         "claims": "127.0.0.1:50053",
+        "reputation": "127.0.0.1:50054",
         "aggregator": "127.0.0.1:50055",
         "operations": "127.0.0.1:50056",
     }

@@ -6,28 +6,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tally_client
-from tally.claims.v1 import coupon_service_pb2, exchange_service_pb2
-from tally.claims.v1.coupon_service_pb2_grpc import CouponServiceServicer, add_CouponServiceServicer_to_server
-from tally.claims.v1.exchange_service_pb2_grpc import ExchangeServiceServicer, add_ExchangeServiceServicer_to_server
 from tally.petition.v1 import petition_service_pb2 as messages
-from tally.voting.v1 import analysis_pb2, analysis_service_pb2, voting_service_pb2
-from tally.voting.v1.analysis_service_pb2_grpc import AnalysisServiceServicer, add_AnalysisServiceServicer_to_server
-from tally.voting.v1.voting_service_pb2_grpc import VotingServiceServicer, add_VotingServiceServicer_to_server
 from tally_client import Addresses, AsyncClient, Client, Repeats
 
 from libs.data import errors
 from libs.devstack.settings import SERVICES, StackSettings
-from libs.rpc.server import Composition, Registration, serving
-from libs.rpc.settings import ServerSettings
 from libs.rpc.status import to_proto
-from tests.unit.rpc.small_server import PETITION_ID, USER_ID, co_sign, completed, get_petition, running, settings
+from tests.unit.rpc.small_server import PETITION_ID, USER_ID, co_sign, get_petition, running
 
 ROOT = Path(__file__).parents[3]
 QUICK = Repeats(most=5, first_wait=0.001, longest_wait=0.002)
@@ -184,115 +175,6 @@ def test_the_synchronous_client_does_the_same(flaky_in_a_thread: tuple[Flaky, st
         servicer.failures.append(errors.NotFound("no", reason="PETITION_NOT_FOUND"))
         with pytest.raises(tally_client.NotFound, match="PETITION_NOT_FOUND: no"):
             tally.call(tally.petitions.CoSign, co_sign())
-
-
-class Coupons:
-    async def GetCoupon(self, request: Any, context: Any) -> Any:
-        answer = coupon_service_pb2.GetCouponResponse()
-        answer.coupon.name = request.name
-        return answer
-
-
-class Exchanges:
-    async def GetExchange(self, request: Any, context: Any) -> Any:
-        answer = exchange_service_pb2.GetExchangeResponse()
-        answer.exchange.exchange_id = request.exchange_id
-        return answer
-
-
-@asynccontextmanager
-async def compose_claims(_: ServerSettings) -> AsyncIterator[Composition]:
-    yield Composition(
-        services=[
-            Registration(
-                add_CouponServiceServicer_to_server,
-                completed(Coupons(), CouponServiceServicer),
-                coupon_service_pb2.DESCRIPTOR.services_by_name["CouponService"],
-            ),
-            Registration(
-                add_ExchangeServiceServicer_to_server,
-                completed(Exchanges(), ExchangeServiceServicer),
-                exchange_service_pb2.DESCRIPTOR.services_by_name["ExchangeService"],
-            ),
-        ]
-    )
-
-
-async def test_coupons_and_exchanges_are_called_at_the_address_of_claims() -> None:
-    get_coupon = coupon_service_pb2.GetCouponRequest(name="bread")
-    get_exchange = exchange_service_pb2.GetExchangeRequest(exchange_id=USER_ID)
-
-    def from_a_thread(address: str) -> None:
-        with Client(Addresses(claims=address)) as tally:
-            assert tally.call(tally.coupons.GetCoupon, get_coupon).coupon.name == "bread"
-            assert tally.call(tally.exchanges.GetExchange, get_exchange).exchange.exchange_id == USER_ID
-
-    async with serving("claims", settings(), compose_claims) as server:
-        async with AsyncClient(Addresses(claims=server.address)) as tally:
-            assert (await tally.call(tally.coupons.GetCoupon, get_coupon)).coupon.name == "bread"
-            answer = await tally.call(tally.exchanges.GetExchange, get_exchange)
-            assert answer.exchange.exchange_id == USER_ID
-        await asyncio.to_thread(from_a_thread, server.address)
-
-
-class Voting:
-    async def GetConversation(self, request: Any, context: Any) -> Any:
-        answer = voting_service_pb2.GetConversationResponse()
-        answer.conversation.conversation_id = request.conversation_id
-        return answer
-
-
-class Analyses:
-    async def GetAnalysis(self, request: Any, context: Any) -> Any:
-        """More than the 4 MiB that gRPC takes by default."""
-        participants: Any = [{"user_id": request.conversation_id}] * 120_000
-        return analysis_service_pb2.GetAnalysisResponse(analysis=analysis_pb2.Analysis(participants=participants))
-
-
-@asynccontextmanager
-async def compose_voting(_: ServerSettings) -> AsyncIterator[Composition]:
-    yield Composition(
-        services=[
-            Registration(
-                add_VotingServiceServicer_to_server,
-                completed(Voting(), VotingServiceServicer),
-                voting_service_pb2.DESCRIPTOR.services_by_name["VotingService"],
-            ),
-            Registration(
-                add_AnalysisServiceServicer_to_server,
-                completed(Analyses(), AnalysisServiceServicer),
-                analysis_service_pb2.DESCRIPTOR.services_by_name["AnalysisService"],
-            ),
-        ]
-    )
-
-
-async def test_conversations_are_called_at_the_address_of_voting() -> None:
-    request = voting_service_pb2.GetConversationRequest(conversation_id=USER_ID)
-
-    def from_a_thread(address: str) -> str:
-        with Client(Addresses(voting=address)) as tally:
-            return tally.call(tally.voting.GetConversation, request).conversation.conversation_id
-
-    async with serving("voting", settings(), compose_voting) as server:
-        async with AsyncClient(Addresses(voting=server.address)) as tally:
-            answer = await tally.call(tally.voting.GetConversation, request)
-            assert answer.conversation.conversation_id == USER_ID
-        assert await asyncio.to_thread(from_a_thread, server.address) == USER_ID
-
-
-async def test_long_analyses_come_from_the_address_of_voting() -> None:
-    request = analysis_service_pb2.GetAnalysisRequest(conversation_id=USER_ID)
-
-    def from_a_thread(address: str) -> int:
-        with Client(Addresses(voting=address)) as tally:
-            return tally.call(tally.analyses.GetAnalysis, request).ByteSize()
-
-    async with serving("voting", settings(), compose_voting) as server:
-        async with AsyncClient(Addresses(voting=server.address)) as tally:
-            size = (await tally.call(tally.analyses.GetAnalysis, request)).ByteSize()
-        assert size > 4 * 1024 * 1024
-        assert await asyncio.to_thread(from_a_thread, server.address) == size
 
 
 def test_the_default_addresses_are_those_of_a_local_stack() -> None:

@@ -67,8 +67,16 @@ INDEXES = (
     ("group_members_by_user", "INDEX", "ON reputation.group_members (user_id, group_id)"),
 )
 
+# What reputation reads of the event stream, by partition: what others tell costs it nothing, nor does it cost them.
+STREAM = """
+ON operations.events ((hashtextextended(aggregate_id, 0) & 7), xid, position)
+WHERE kind IN ('exchange.completed', 'exchange.expired', 'exchange.rated', 'opinion.moderated', 'petition.escalated',
+               'petition.escalation_reversed')
+"""
+
 
 def upgrade() -> None:
     with op.get_context().autocommit_block():
+        create_index("operations", "events_of_reputation", "INDEX", STREAM)
         for name, kind, definition in INDEXES:
             create_index("reputation", name, kind, definition)
