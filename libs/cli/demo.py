@@ -2,68 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from pydantic import BaseModel, computed_field
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from libs.cli.groups_shown import shown
-from libs.cli.output import Json, console, errors, print_json
-from libs.cli.scenario.comparison import Comparison, CountComparison
-from libs.cli.scenario.group_report import ToldGroups
+from libs.cli.demo_report import DemoReport, show, to_report
+from libs.cli.output import Json, errors, print_json
 from libs.cli.stack import ensure_running
 from libs.devstack.errors import DevstackError
 from libs.devstack.settings import StackSettings
 from libs.devstack.status import StackStatus
 
-if TYPE_CHECKING:
-    from libs.cli.scenario.ledger import Act
-
-_SHOWN = 6
 # Analyses of large conversations are larger than the 4 MiB a client takes by default.
 _LARGE = [("grpc.max_receive_message_length", 256 * 2**20)]
-
-
-class ActReport(BaseModel):
-    """One part of the scenario: what was sent and what became of it. Latencies of the calls in milliseconds."""
-
-    name: str
-    sent: int
-    accepted: int
-    duplicates: int
-    replayed: int
-    withdrawn: int
-    refused: int
-    failures: dict[str, int]
-    seconds: float
-    p50_ms: float
-    p99_ms: float
-
-
-class DemoReport(BaseModel):
-    """What was played, and whether everybody agrees about it."""
-
-    acts: list[ActReport]
-    petitions: list[Comparison]
-    goods: list[CountComparison]
-    conversation: str
-    votes: list[CountComparison]
-    groups: ToldGroups
-    opinion_map: Path
-    seconds: float
-
-    @computed_field  # type: ignore[prop-decorator]  # pydantic documents it so
-    @property
-    def agreed(self) -> bool:
-        """No call failed, and every count is the same by every account."""
-        compared: list[Comparison | CountComparison] = [*self.petitions, *self.goods, *self.votes]
-        disagree = self.groups.disagreements or any(c.disagreements for c in compared)
-        return not disagree and not any(act.failures for act in self.acts)
 
 
 def register(app: typer.Typer) -> None:
@@ -110,7 +63,7 @@ def demo(
         report = asyncio.run(play(status, signers, callers, seed, polis, drawn))
     except grpc.RpcError as error:
         raise DevstackError(f"a check could not be made: {error}") from error
-    print_json(report) if as_json else _show(report)
+    print_json(report) if as_json else show(report)
     raise typer.Exit(not report.agreed)
 
 
@@ -134,6 +87,7 @@ async def play(
     from libs.cli.scenario.market_checks import MarketChecks
     from libs.cli.scenario.opinion_map import draw
     from libs.cli.scenario.sources import source
+    from libs.cli.scenario.standing_checks import StandingChecks
 
     start = time.monotonic()
     debated = source(polis, seed)
@@ -142,6 +96,7 @@ async def play(
         grpc.aio.insecure_channel(status.services["petition"].address) as petition,
         grpc.aio.insecure_channel(status.services["claims"].address) as claims,
         grpc.aio.insecure_channel(status.services["voting"].address, options=_LARGE) as voting,
+        grpc.aio.insecure_channel(status.services["reputation"].address) as reputation,
         grpc.aio.insecure_channel(status.services["aggregator"].address) as aggregator,
     ):
         played = scenario.Play(petition, callers, seed)
@@ -187,104 +142,15 @@ async def play(
             assert played.ledger.meal is not None
             votes = await forum_checks.compare(played.ledger.conversation)
             goods = await market_checks.sale(played.ledger.sale) + await market_checks.meal(played.ledger.meal)
+            reputations = await StandingChecks(reputation, aggregator).meal(played.ledger.meal)
     return DemoReport(
-        acts=[_act(act) for act in played.ledger.acts],
+        acts=[to_report(act) for act in played.ledger.acts],
         petitions=compared,
         goods=goods,
+        reputations=reputations,
         conversation=debated.title,
         votes=votes,
         groups=groups,
         opinion_map=drawn,
         seconds=time.monotonic() - start,
     )
-
-
-def _act(act: "Act") -> ActReport:
-    return ActReport(
-        name=act.name,
-        sent=act.sent,
-        accepted=act.accepted,
-        duplicates=act.duplicates,
-        replayed=act.replayed,
-        withdrawn=act.withdrawn,
-        refused=act.refused,
-        failures=dict(act.failures),
-        seconds=act.seconds,
-        p50_ms=act.percentile_ms(0.50),
-        p99_ms=act.percentile_ms(0.99),
-    )
-
-
-def _show(report: DemoReport) -> None:
-    console.print(_acts(report))
-    console.print()
-    console.print(_petitions(report))
-    console.print()
-    console.print(_others("limited goods", report.goods))
-    console.print()
-    console.print(_others(report.conversation, report.votes))
-    console.print()
-    console.print(shown(report.conversation, report.groups))
-    console.print(f"the opinion map: {report.opinion_map}", markup=False)
-    for text in report.groups.disagreements:
-        console.print(f"[red]{text}[/]")
-    for petition in report.petitions:
-        for text in petition.disagreements:
-            console.print(f"[red]{petition.title}[/]: {text}; {petition.answered} stand by the answers")
-    for compared in (*report.goods, *report.votes):
-        for text in compared.disagreements:
-            console.print(f"[red]{compared.what}[/]: {text}; {compared.answered} by the answers")
-    for act in report.acts:
-        for reason, count in act.failures.items():
-            console.print(f"[red]{act.name}[/]: {count} x {reason}")
-    verdict = "every count equals its rows" if report.agreed else "something disagrees"
-    console.print(f"[{'green' if report.agreed else 'red'}]{verdict}[/], {report.seconds:.1f} s")
-
-
-def _acts(report: DemoReport) -> Table:
-    names = ("sent", "accepted", "duplicates", "replayed", "withdrawn", "sold out", "failed", "p50 ms", "p99 ms")
-    table = Table("", *names, box=None, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for act in report.acts:
-        became = (act.accepted, act.duplicates, act.replayed, act.withdrawn, act.refused, sum(act.failures.values()))
-        counts = (act.sent, *became)
-        latencies = (f"{act.p50_ms:.1f}", f"{act.p99_ms:.1f}") if act.p50_ms else ("", "")
-        table.add_row(act.name, *(f"{n:,}" if n else "" for n in counts), *latencies)
-    return table
-
-
-def _petitions(report: DemoReport) -> Table:
-    names = ("answers", "aggregator", "counter", "rows", "crossed", "recorded", "reversed", "recorded")
-    table = Table("petition", *names, "", box=None, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    ordered = sorted(report.petitions, key=lambda petition: -petition.answered)
-    for petition in ordered[:_SHOWN]:
-        table.add_row(petition.title, *_counts([petition]), _agrees([petition]))
-    if rest := ordered[_SHOWN:]:
-        table.add_row(f"{len(rest)} others together", *_counts(rest), _agrees(rest))
-    table.add_row("all", *_counts(ordered), _agrees(ordered), style="bold")
-    return table
-
-
-def _others(title: str, counts: list[CountComparison]) -> Table:
-    table = Table(escape(title), "answers", "aggregator", "counter", "rows", "", box=None, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for compared in counts:
-        numbers = (compared.answered, compared.aggregator, compared.counter, compared.rows)
-        table.add_row(compared.what, *(f"{n:,}" for n in numbers), _agrees([compared]))
-    return table
-
-
-def _counts(petitions: list[Comparison]) -> list[str]:
-    fields = (
-        *("answered", "aggregator", "counter", "rows"),
-        *("crossed_answered", "crossed_recorded", "reversed_answered", "reversed_recorded"),
-    )
-    return [f"{sum(getattr(petition, name) for petition in petitions):,}" for name in fields]
-
-
-def _agrees(compared: Sequence[Comparison | CountComparison]) -> str:
-    return "[red]differs[/]" if any(comparison.disagreements for comparison in compared) else "[green]agrees[/]"

@@ -85,6 +85,7 @@ class Meal(Told):
     claimed: int = 0
     exchanges: dict[str, str] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    completed: list[str] = field(default_factory=list)
 
 
 # Votes by opinion and user.

@@ -169,6 +169,7 @@ class Market:
             exchange_id=self._meal.exchanges[user_id], actor_id=user_id, request_id=str(uuid4())
         )
         self._meal.heard((await self._exchanges.CompleteExchange(request, timeout=DEADLINE)).commit_token)
+        self._meal.completed.append(user_id)
         act.accepted += 1
 
     async def _rate(self, act: Act, user_id: str) -> None:
