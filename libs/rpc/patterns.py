@@ -15,5 +15,6 @@ PATTERNS = {
     r"^[a-z][a-z_]*\.[a-z][a-z_]*$": "must be a counter's name, such as 'petition.co_signers'",
     r"^[a-z_]*$": "must be lower-case letters and '_'",
     r"^[0-9]+$": "must be decimal digits",
+    r"^[+-]?[0-9]{1,3}(\.[0-9]{1,2})?$": "must be a decimal of at most three digits before the point and two after it",
     r"^[0-9a-f]{1,16}$": "must be a commit token: 1 to 16 hexadecimal digits in lower case",
 }

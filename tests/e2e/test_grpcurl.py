@@ -43,6 +43,7 @@ SERVICES = [
     (CLAIMS, "tally.claims.v1.CouponService", "ClaimCoupon"),
     (CLAIMS, "tally.claims.v1.ExchangeService", "ClaimFood"),
     (REPUTATION, "tally.reputation.v1.ReputationService", "RecordReputationEvent"),
+    (REPUTATION, "tally.reputation.v1.GroupService", "JoinGroup"),
     (AGGREGATOR, "tally.aggregator.v1.AggregatorService", "GetCounter"),
     (OPERATIONS, "tally.operations.v1.OperationsService", "Halt"),
 ]
