@@ -12,6 +12,9 @@ from tally.operations.v1 import operations_service_pb2
 from tally.operations.v1.operations_service_pb2_grpc import OperationsServiceStub
 from tally.petition.v1 import petition_service_pb2
 from tally.petition.v1.petition_service_pb2_grpc import PetitionServiceStub
+from tally.reputation.v1 import group_pb2, group_service_pb2, reputation_service_pb2
+from tally.reputation.v1.group_service_pb2_grpc import GroupServiceStub
+from tally.reputation.v1.reputation_service_pb2_grpc import ReputationServiceStub
 from tally.voting.v1 import analysis_service_pb2, voting_service_pb2
 from tally.voting.v1.analysis_service_pb2_grpc import AnalysisServiceStub
 from tally.voting.v1.voting_service_pb2_grpc import VotingServiceStub
@@ -41,8 +44,12 @@ class Everybody:
         self.analyses = stubs("voting", AnalysisServiceStub)
         self.coupons = stubs("claims", CouponServiceStub)
         self.food = stubs("claims", ExchangeServiceStub)
+        self.reputation = stubs("reputation", ReputationServiceStub)
+        self.groups = stubs("reputation", GroupServiceStub)
         self.operations = stubs("operations", OperationsServiceStub)
-        self.petition = self.conversation = self.opinion = self.plenty = self.sold_out = self.post = ""
+        self.petition = self.conversation = self.opinion = self.plenty = self.sold_out = self.post = self.user = (
+            self.group
+        ) = ""
         self.writes: dict[str, Callable[[int], Any]] = {
             "CreatePetition": self._create_petition,
             "CoSign": self._co_sign,
@@ -56,6 +63,12 @@ class Everybody:
             "JoinWaitlist": self._join_waitlist,
             "CreateFoodPost": self._create_food_post,
             "ClaimFood": self._claim_food,
+            "RegisterUser": self._register_user,
+            "RecordReputationEvent": self._record_event,
+            "CreateGroup": self._create_group,
+            "JoinGroup": self._join_group,
+            "SetSharingMode": self._set_sharing_mode,
+            "RefreshGroupActivity": self._refresh_group_activity,
             "RepairCounter": self._repair_counter,
         }
 
@@ -70,10 +83,12 @@ class Everybody:
         claim = coupon_service_pb2.ClaimCouponRequest(coupon_name=self.sold_out, **_by_somebody())
         await self.coupons[0].ClaimCoupon(claim)
         self.post = (await self._create_food_post(0)).food_post.food_post_id
+        self.user = (await self._register_user(0)).user.user_id
+        self.group = (await self._create_group(0)).group.group_id
 
     def take_over(self, others: "Everybody") -> None:
         """Writes to what these others had prepared."""
-        for name in ("petition", "conversation", "opinion", "plenty", "sold_out", "post"):
+        for name in ("petition", "conversation", "opinion", "plenty", "sold_out", "post", "user", "group"):
             setattr(self, name, getattr(others, name))
 
     async def write(self, caller: int) -> str:
@@ -84,7 +99,7 @@ class Everybody:
 
     async def refused_all(self) -> dict[str, tuple[str, str]]:
         """What each kind of write is refused with, by each process."""
-        most = max(map(len, (self.petitions, self.voting, self.coupons, self.operations)))
+        most = max(map(len, (self.petitions, self.voting, self.coupons, self.reputation, self.operations)))
         answers = {}
         for kind, write in self.writes.items():
             for process in range(most):
@@ -167,6 +182,42 @@ class Everybody:
     def _claim_food(self, process: int) -> Any:
         request = exchange_service_pb2.ClaimFoodRequest(food_post_id=self.post, portions=1, **_by_somebody())
         return _of(self.food, process).ClaimFood(request, timeout=DEADLINE)
+
+    def _register_user(self, process: int) -> Any:
+        request = reputation_service_pb2.RegisterUserRequest(**_by_somebody())
+        return _of(self.reputation, process).RegisterUser(request, timeout=DEADLINE)
+
+    def _record_event(self, process: int) -> Any:
+        request = reputation_service_pb2.RecordReputationEventRequest(
+            user_id=self.user, event_type="drill", impact_score=("0.25", "-0.25")[process % 2], request_id=new_uuid()
+        )
+        return _of(self.reputation, process).RecordReputationEvent(request, timeout=DEADLINE)
+
+    def _create_group(self, process: int) -> Any:
+        group = group_pb2.Group(
+            name=new_uuid(),
+            group_type=group_pb2.GROUP_TYPE_COMMUNITY,
+            admin_user_id=self.user,
+            verification_required=False,
+        )
+        request = group_service_pb2.CreateGroupRequest(group=group, request_id=new_uuid())
+        return _of(self.groups, process).CreateGroup(request, timeout=DEADLINE)
+
+    async def _join_group(self, process: int) -> Any:
+        """Somebody who registers first."""
+        user_id = (await self._register_user(process)).user.user_id
+        request = group_service_pb2.JoinGroupRequest(group_id=self.group, user_id=user_id, request_id=new_uuid())
+        return await _of(self.groups, process).JoinGroup(request, timeout=DEADLINE)
+
+    def _set_sharing_mode(self, process: int) -> Any:
+        request = group_service_pb2.SetSharingModeRequest(
+            user_id=self.user, sharing_mode=f"m{new_uuid()[:8]}", request_id=new_uuid()
+        )
+        return _of(self.groups, process).SetSharingMode(request, timeout=DEADLINE)
+
+    def _refresh_group_activity(self, process: int) -> Any:
+        request = group_service_pb2.RefreshGroupActivityRequest(request_id=new_uuid())
+        return _of(self.groups, process).RefreshGroupActivity(request, timeout=DEADLINE)
 
     def _repair_counter(self, process: int) -> Any:
         request = operations_service_pb2.RepairCounterRequest(

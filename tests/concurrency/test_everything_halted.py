@@ -24,6 +24,8 @@ from services.operations.settings import OperationsSettings
 from services.operations.worker import all_jobs
 from services.petition.__main__ import compose as compose_petition
 from services.petition.settings import PetitionSettings
+from services.reputation.__main__ import compose as compose_reputation
+from services.reputation.settings import ReputationSettings
 from services.voting.__main__ import compose as compose_voting
 from services.voting.settings import VotingSettings
 from tests.concurrency.answers import open_channel
@@ -45,13 +47,23 @@ SELECT (SELECT count(*) FROM petition.petition_submissions) + (SELECT count(*) F
      + (SELECT count(*) FROM claims.waitlist) + (SELECT count(*) FROM claims.requests)
      + (SELECT count(*) FROM claims.food_posts) + (SELECT count(*) FROM claims.exchanges)
      + (SELECT count(*) FROM petition.requests)
+     + (SELECT count(*) FROM reputation.users) + (SELECT count(*) FROM reputation.reputation_events)
+     + (SELECT count(*) FROM reputation.group_members) + (SELECT count(*) FROM reputation.requests)
 """
-SERVICES = ("petition", "voting", "claims", "operations")
+SERVICES = ("petition", "voting", "claims", "reputation", "operations")
 # What services do unasked, they do all the time, and holds end while callers are at work.
 BUSY = {
     "voting": {"voting_author_votes_seconds": 0.02},
     "claims": {"claims_hold_seconds": 0.2, "claims_expiry_seconds": 0.02},
 }
+# People whose levels fall one after the other, so that there is always one to write down.
+FALLING = """
+WITH falling AS (
+    INSERT INTO reputation.users (id) SELECT gen_random_uuid() FROM generate_series(1, 3000) RETURNING id
+)
+INSERT INTO reputation.user_global_reputation (user_id, trust_level, demotion_time)
+SELECT id, 'trusted', now() AT TIME ZONE 'UTC' + row_number() OVER () * interval '20 milliseconds' FROM falling
+"""
 # Done by a worker in another process only: it computes.
 COMPUTES = "analysis"
 
@@ -79,6 +91,9 @@ async def one_of_each(database_url: str) -> AsyncIterator[Channels]:
         channel_to("voting", voting, compose_voting) as voting_channel,
         channel_to("claims", claims, compose_claims) as claims_channel,
         channel_to(
+            "reputation", quick(ReputationSettings, database_url, "tally_reputation"), compose_reputation
+        ) as reputation,
+        channel_to(
             "operations", quick(OperationsSettings, database_url, "tally_operations", jobs=idle), compose_operations
         ) as operations,
     ):
@@ -86,6 +101,7 @@ async def one_of_each(database_url: str) -> AsyncIterator[Channels]:
             "petition": [petition],
             "voting": [voting_channel],
             "claims": [claims_channel],
+            "reputation": [reputation],
             "operations": [operations],
         }
 
@@ -147,6 +163,7 @@ async def test_no_write_of_any_service_and_no_job_commits_after_halt_answered(
     async with one_of_each(database_url) as channels:
         everybody, operator = Everybody(channels), Operator(OperationsServiceStub(channels["operations"][0]))
         await everybody.prepare()
+        await db.execute(FALLING)
 
         async def while_halted() -> None:
             assert set((await everybody.refused_all()).values()) == {("FAILED_PRECONDITION", "HALTED")}

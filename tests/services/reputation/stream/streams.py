@@ -13,6 +13,7 @@ from libs.data.settings import DatabaseSettings
 from libs.data.transaction import Snapshot
 from libs.data.verification import survey
 from services.reputation.stream.consumer import Consumer
+from tests.eventually import becomes_true
 from tests.services.petition.people import new_uuid
 from tests.stored import Connection
 
@@ -27,6 +28,7 @@ CHECKPOINTS = """
 SELECT stream_name, last_processed_id, lag_seconds FROM reputation.event_stream_checkpoints
 WHERE consumer_group = 'reputation' ORDER BY stream_name
 """
+ALL_BELOW = "SELECT NOT EXISTS (SELECT FROM operations.events WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()))"
 LEDGER = """
 SELECT event_type, (impact_score * 100)::integer, (new_score * 100)::integer FROM reputation.reputation_events
 WHERE user_id = $1 ORDER BY sequence
@@ -51,11 +53,26 @@ def a_passing(**changes: Any) -> Told:
     return "petition.escalated", new_uuid(), payload | changes
 
 
-async def tell(db: Connection, *news: Told, age: float = 0.0) -> list[Cursor]:
-    """Commits events in one transaction, as if it had been so many seconds ago."""
+async def tell(db: Connection, *news: Told, age: float = 0.0, settle: bool = True) -> list[Cursor]:
+    """Commits events in one transaction, as if it had been so many seconds ago.
+
+    Args:
+        settle: waits until they can be taken up.
+    """
     kinds, aggregates, payloads = zip(*news, strict=True)
     rows = await db.fetch(TELL, kinds, aggregates, [orjson.dumps(payload).decode() for payload in payloads], age)
+    if settle:
+        await settled(db)
     return [Cursor(row["xid"], row["position"]) for row in rows]
+
+
+async def settled(db: Connection) -> None:
+    """Waits until all events are below the horizon: it is the whole server's, so other tests' transactions may hold it back."""
+
+    async def all_below() -> bool:
+        return bool(await db.fetchval(ALL_BELOW))
+
+    await becomes_true(all_below, within=30.0)
 
 
 async def checkpoints(db: Connection) -> dict[str, tuple[str, int]]:

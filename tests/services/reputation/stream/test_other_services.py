@@ -8,7 +8,7 @@ from services.reputation.stream.consumer import Consumer
 from tests.servers import refused
 from tests.services.claims.food import EXPIRED, Food, a_confirmation, a_rating, food_service, let_holds_end
 from tests.services.petition.people import petition_service
-from tests.services.reputation.stream.streams import all_taken_up, ledger, ledgers_add_up
+from tests.services.reputation.stream.streams import all_taken_up, ledger, ledgers_add_up, settled
 from tests.services.voting.conversations import voting_service
 from tests.stored import Connection
 
@@ -21,6 +21,7 @@ async def test_exchanges_and_ratings_go_into_the_ledgers_of_both_sides(
         await food.stub.RateExchange(a_rating(exchange, exchange.receiver_id, stars=5))
         await food.stub.RateExchange(a_rating(exchange, exchange.giver_id, stars=1))
         no_show = await an_expired_hold(food, db)
+    await settled(db)
     assert await all_taken_up(reading) == 4
     assert await ledger(db, exchange.giver_id) == [("food_shared", 100, 7600), ("food_rated", 100, 7700)]
     assert await ledger(db, exchange.receiver_id) == [("food_claimed", 50, 7550), ("recipient_rated", -200, 7350)]
@@ -44,6 +45,7 @@ async def test_a_petition_that_passes_a_threshold_and_falls_back_goes_into_its_s
         petition = await petitions.create(escalation_thresholds=[2])
         first, _ = await petitions.signed_by(petition.petition_id, 2)
         await petitions.withdraw_signature(petition.petition_id, first)
+    await settled(db)
     assert await all_taken_up(reading) == 2
     assert await ledger(db, petition.submitter_id) == [
         ("petition_escalated", 200, 7700),
@@ -64,5 +66,6 @@ async def test_moderation_goes_into_the_ledger_of_an_opinions_author(
             voting.MODERATION_ACTION_RESTORE,
         ):
             await conversations.moderate(opinion, action)
+    await settled(db)
     assert await all_taken_up(reading) == 3
     assert await ledger(db, author) == [("opinion_accepted", 50, 7550), ("opinion_hidden", -100, 7450)]

@@ -21,6 +21,7 @@ from tests.services.reputation.stream.streams import (
     consumer,
     ledger,
     ledgers_add_up,
+    settled,
     tell,
 )
 from tests.stored import Connection, events_of, everything, halt, resume
@@ -188,12 +189,13 @@ async def test_what_an_open_transaction_may_still_precede_is_left_until_it_has_e
     try:
         transaction = other.transaction()
         await transaction.start()
-        (early,) = await tell(other, a_passing())
-        (late,) = await tell(db, a_passing())
+        (early,) = await tell(other, a_passing(), settle=False)
+        (late,) = await tell(db, a_passing(), settle=False)
         assert early < late
         assert await all_taken_up(reading) == 0
         assert max(reading.lag_seconds.values()) < 60
         await transaction.commit()
+        await settled(db)
         assert await all_taken_up(reading) == 2
     finally:
         await other.close()

@@ -84,7 +84,7 @@ NUMBERS: list[tuple[str, str, list[int], list[int]]] = [
     ("ListNextOpinions", "page_size", [-1, -(2**31), 101, LAST_INT32], [0, 1, 100]),
     ("ListOpinions", "order", [-1, 5, 99, LAST_INT32], [0, 1, 2, 3, 4]),
     ("CastVote", "vote", [0, -1, 4, LAST_INT32], [1, 2, 3]),
-    ("ModerateOpinion", "action", [0, -1, 5, LAST_INT32], [1, 2, 3, 4]),
+    ("ModerateOpinion", "action", [0, -1, 7, LAST_INT32], [1, 2, 3, 4, 5, 6]),
 ]
 
 
