@@ -29,7 +29,7 @@ WITH new AS (INSERT INTO reputation.users (id) SELECT gen_random_uuid() FROM gen
 INSERT INTO reputation.user_global_reputation (user_id, overall_score, peak_reputation)
 SELECT id, 60 + (random() * 30)::numeric(4,2), 95 FROM new RETURNING user_id::text
 """
-THERE = "SELECT count(*) FROM (SELECT FROM reputation.users LIMIT %s) some"
+THERE = "SELECT count(*) FROM (SELECT FROM reputation.users LIMIT %s) there"
 SOME_USERS = "SELECT user_id::text FROM reputation.user_global_reputation TABLESAMPLE SYSTEM (20) LIMIT %s"
 NEW_TEXTBOOK = "INSERT INTO textbook.scores (user_id) VALUES (%s)"
 WRITTEN = """

@@ -145,6 +145,7 @@ VOTING = (
 REPUTATION = (
     Row("bare-lookup", "bare server, empty GetReputation", "bare", "GetReputation", "none"),
     Row("lookup", "GetReputation among 1,000,000 users", "reputation", "GetReputation", "users"),
+    Row("lookup-few", "the same by 16 callers", "reputation", "GetReputation", "users", callers=16),
     Row("lookups", "BatchGetReputations of 500", "reputation", "BatchGetReputations", "users", callers=4, batch=500),
     Row("textbook-event", "textbook transaction, one ledger", "textbook", "RecordReputationEvent", "textbook-ledger"),
     Row("event", "RecordReputationEvent, one user", "reputation", "RecordReputationEvent", "ledger"),
@@ -198,6 +199,7 @@ BARS = (
     Bar("lookup", "p99", None, at_most=0.020),
     # What 64 callers wait for a bare server on the same two processors is not Tally's to save.
     Bar("lookup", "p99", "bare-lookup", at_most=1.5, aim=True),
+    Bar("lookup-few", "p99", None, at_most=0.020, aim=True),
     Bar("lookups", "items", None, at_least=50_000),
     Bar("event", "calls", "textbook-event", at_least=3.0),
     Bar("group-discovery", "p99", None, at_most=0.100),
