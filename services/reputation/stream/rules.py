@@ -35,9 +35,12 @@ def _rated(told: Payload) -> Deeds:
 
 
 def _moderated(told: Payload) -> Deeds:
-    if told["state"] == "accepted":
+    before, after = told["previous_state"], told["state"]
+    if before == after:  # marked as meta, or not any more
+        return []
+    if after == "accepted":
         return [("author_id", "opinion_accepted")]
-    if told["previous_state"] in VISIBLE and told["state"] not in VISIBLE:
+    if before in VISIBLE and after not in VISIBLE:
         return [("author_id", "opinion_hidden")]
     return []
 

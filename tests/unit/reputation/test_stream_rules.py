@@ -67,6 +67,8 @@ def test_a_rating_goes_by_its_stars_to_the_side_that_was_rated(
         ("moved", "hidden", ""),
         ("accepted", "unmoderated", ""),
         ("hidden", "unmoderated", ""),
+        ("accepted", "accepted", ""),
+        ("hidden", "hidden", ""),
     ],
 )
 def test_moderation_counts_where_an_opinion_is_accepted_or_goes_out_of_sight(
@@ -104,6 +106,7 @@ def without(payload: dict[str, Any], field: str) -> dict[str, Any]:
         ("exchange.rated", without(RATING, "stars")),
         ("opinion.moderated", without(MODERATION, "author_id")),
         ("opinion.moderated", without(MODERATION, "state")),
+        ("opinion.moderated", without(MODERATION, "previous_state")),
         ("petition.escalated", without(PASSING, "submitter_id")),
         ("petition.escalation_reversed", without(PASSING, "threshold")),
     ],

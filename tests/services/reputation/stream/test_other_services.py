@@ -62,10 +62,11 @@ async def test_moderation_goes_into_the_ledger_of_an_opinions_author(
         opinion = await conversations.add_opinion(conversation.conversation_id, author_id=author)
         for action in (
             voting.MODERATION_ACTION_ACCEPT,
+            voting.MODERATION_ACTION_MARK_META,
             voting.MODERATION_ACTION_HIDE,
             voting.MODERATION_ACTION_RESTORE,
         ):
             await conversations.moderate(opinion, action)
     await settled(db)
-    assert await all_taken_up(reading) == 3
+    assert await all_taken_up(reading) == 4
     assert await ledger(db, author) == [("opinion_accepted", 50, 7550), ("opinion_hidden", -100, 7450)]
