@@ -13,7 +13,7 @@ from uuid import UUID
 import orjson
 
 if TYPE_CHECKING:
-    from libs.data.transaction import Snapshot
+    from libs.data.transaction import Record, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,18 @@ class StoredEvent:
     payload: dict[str, Any]
     created_time: datetime
 
+    @classmethod
+    def of_row(cls, row: "Record") -> "StoredEvent":
+        """From a row with STORED_COLUMNS."""
+        return cls(
+            Cursor(row["xid"], row["position"]),
+            row["kind"],
+            row["aggregate_id"],
+            row["version"],
+            orjson.loads(row["payload"]),
+            row["created_time"],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -75,13 +87,15 @@ HORIZON = """
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon,
        pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS ceiling, now() AS as_of_time
 """
-PAGE = """
+STORED_COLUMNS = """
+e.xid::text::bigint AS xid, e.position, e.kind, e.aggregate_id, e.version, e.payload::text AS payload, e.created_time
+"""
+PAGE = f"""
 WITH horizon AS MATERIALIZED (
     SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xid, pg_snapshot_xmax(pg_current_snapshot()) AS ceiling,
            now() AS as_of_time
 )
-SELECT h.xid::text::bigint AS horizon, h.ceiling::text::bigint AS ceiling, h.as_of_time,
-       e.xid::text::bigint AS xid, e.position, e.kind, e.aggregate_id, e.version, e.payload::text AS payload, e.created_time
+SELECT h.xid::text::bigint AS horizon, h.ceiling::text::bigint AS ceiling, h.as_of_time, {STORED_COLUMNS}
 FROM horizon h
 LEFT JOIN LATERAL (
     SELECT * FROM operations.events
@@ -104,18 +118,7 @@ async def start_cursor(snapshot: "Snapshot") -> Page:
 async def read_page(snapshot: "Snapshot", cursor: Cursor, limit: int = 5000) -> Page:
     """The next events after `cursor` in the order (xid, position), at most `limit`, none above the horizon."""
     rows = await snapshot.fetch(PAGE, str(cursor.xid), cursor.position, limit)
-    events = [
-        StoredEvent(
-            Cursor(row["xid"], row["position"]),
-            row["kind"],
-            row["aggregate_id"],
-            row["version"],
-            orjson.loads(row["payload"]),
-            row["created_time"],
-        )
-        for row in rows
-        if row["xid"] is not None
-    ]
+    events = [StoredEvent.of_row(row) for row in rows if row["xid"] is not None]
     horizon: int = rows[0]["horizon"]
     complete = len(events) < limit
     # Everything below the horizon was seen, so the cursor can stand there: an idle stream leaves old pages behind too.

@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-import orjson
 import structlog
 
-from libs.data.events import Cursor, StoredEvent
+from libs.data.events import STORED_COLUMNS, Cursor, StoredEvent
 from libs.data.transaction import Snapshot, Transaction
 from services.reputation.ledger.model import RecordEvent
 from services.reputation.ledger.rules import Outcome
@@ -143,7 +142,7 @@ async def look(snapshot: Snapshot) -> Look:
 
 # The horizon is that of an earlier look: what was below it then is so for good.
 NEXT = f"""
-SELECT e.xid::text::bigint AS xid, e.position, e.kind, e.aggregate_id, e.version, e.payload::text AS payload, e.created_time
+SELECT {STORED_COLUMNS}
 FROM operations.events e
 WHERE {PARTITION_OF} = $1::bigint AND {RELEVANT}
   AND (e.xid, e.position) > ($2::text::xid8, $3::integer) AND e.xid < $4::text::xid8
@@ -158,17 +157,7 @@ async def next_page(snapshot: Snapshot, place: Place, seen: Look, limit: int) ->
     rows = await snapshot.fetch(
         NEXT, place.partition, str(place.cursor.xid), place.cursor.position, str(seen.horizon), limit
     )
-    events = [
-        StoredEvent(
-            Cursor(row["xid"], row["position"]),
-            row["kind"],
-            row["aggregate_id"],
-            row["version"],
-            orjson.loads(row["payload"]),
-            row["created_time"],
-        )
-        for row in rows
-    ]
+    events = [StoredEvent.of_row(row) for row in rows]
     commands, skipped = _to_commands(events, place.partition)
     users = {command.user_id for command in commands}
     known = {row[0] for row in await snapshot.fetch(KNOWN_USERS, list(users))} if users else set()
