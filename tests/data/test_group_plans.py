@@ -80,7 +80,6 @@ async def test_a_group_and_how_a_user_shares_are_read_by_key(large_database_url:
         (store_reads.GET, group(5), "community_groups_pkey"),
         (store_reads.GET_OF_CHAT, -101, "idx_community_groups_telegram"),
         (store_groups.OF_CHAT, -101, "idx_community_groups_telegram"),
-        (store_modes.GET, user(7), "users_pkey"),
         (store_modes.SET, (user(7), "community"), "users_pkey"),
     ):
         arguments = key if isinstance(key, tuple) else (key,)

@@ -11,12 +11,11 @@ from libs.data.transaction import Transaction
 from services.reputation.groups.errors import SharingModeUnchanged
 from services.reputation.groups.model import ModeSwitched, ModeTransition
 from services.reputation.ledger.errors import UserNotFound
-from services.reputation.ledger.store_users import USER_COLUMNS, to_user
+from services.reputation.ledger.store_reads import get_user
 from services.reputation.times import stored
 
 SWITCHES = Requests("reputation", "SetSharingMode", ModeSwitched)
 
-GET = f"SELECT {USER_COLUMNS} FROM reputation.users WHERE id = $1"
 SET = "UPDATE reputation.users SET sharing_mode = $2 WHERE id = $1"
 INSERT = """
 INSERT INTO reputation.mode_transition_events (id, user_id, from_mode, to_mode, reason, created_at)
@@ -33,9 +32,7 @@ async def set_sharing_mode(
     users = await tx.lock(USERS, [user_id])
     if user_id not in users:
         raise UserNotFound(user_id)
-    row = await tx.fetchrow(GET, user_id)
-    assert row is not None
-    before = to_user(row)
+    before = await get_user(tx, user_id)
     if before.sharing_mode == sharing_mode:
         raise SharingModeUnchanged(user_id, sharing_mode)
     now = users[user_id]["locked_time"]
