@@ -12,10 +12,8 @@ from tally.reputation.v1.group_service_pb2_grpc import GroupServiceStub
 from libs.data.catalog.reputation import GROUP_ADMINS, GROUP_MEMBERS, GROUPS_PARTICIPATED
 from libs.data.transaction import Snapshot
 from libs.data.verification import survey
-from services.reputation.__main__ import compose
-from services.reputation.settings import ReputationSettings
-from tests.servers import channel_to, quick
 from tests.services.petition.people import new_uuid
+from tests.services.reputation.serving import reputation_channel
 from tests.stored import Connection
 
 if TYPE_CHECKING:  # in the stubs only
@@ -164,8 +162,7 @@ class Groups:
 @asynccontextmanager
 async def groups_service(database_url: str, db: Connection, **settings: object) -> AsyncIterator[Groups]:
     """A service of its own, with the rights it has in production, that takes up no events of others meanwhile."""
-    made = quick(ReputationSettings, database_url, "tally_reputation", **({"reputation_consume": False} | settings))
-    async with channel_to("reputation", made, compose) as channel:
+    async with reputation_channel(database_url, **settings) as channel:
         yield Groups(GroupServiceStub(channel), db)
 
 

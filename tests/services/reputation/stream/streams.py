@@ -6,12 +6,9 @@ from typing import Any
 
 import orjson
 
-from libs.data.catalog.reputation import REPUTATION_COUNTERS
 from libs.data.database import Database
 from libs.data.events import Cursor
 from libs.data.settings import DatabaseSettings
-from libs.data.transaction import Snapshot
-from libs.data.verification import survey
 from services.reputation.stream.consumer import Consumer
 from tests.eventually import becomes_true
 from tests.services.petition.people import new_uuid
@@ -99,18 +96,3 @@ async def all_taken_up(*consumers: Consumer) -> int:
     while n := sum([await each.round() for each in consumers]):
         taken_up += n
     return taken_up
-
-
-async def ledgers_add_up(db: Connection) -> None:
-    """Fails where a score or a total differs from the ledger, or where a chain has a gap."""
-    for counter in REPUTATION_COUNTERS:
-        found = await survey(Snapshot(db), counter)  # type: ignore[arg-type]  # any connection reads
-        assert not found.discrepancies, (counter.name, found.discrepancies)
-    wrong = await db.fetch("""
-        SELECT user_id, sequence FROM (
-            SELECT *, coalesce(lag(new_score) OVER w, 75) AS before, row_number() OVER w AS place
-            FROM reputation.reputation_events WINDOW w AS (PARTITION BY user_id ORDER BY sequence)
-        ) e WHERE previous_score <> before OR sequence <> place
-               OR new_score <> least(greatest(previous_score + counted_impact, 0), 99.99)
-    """)
-    assert not wrong, wrong

@@ -8,7 +8,8 @@ from services.reputation.stream.consumer import Consumer
 from tests.servers import refused
 from tests.services.claims.food import EXPIRED, Food, a_confirmation, a_rating, food_service, let_holds_end
 from tests.services.petition.people import petition_service
-from tests.services.reputation.stream.streams import all_taken_up, ledger, ledgers_add_up, settled
+from tests.services.reputation.ledgers import ledgers_add_up
+from tests.services.reputation.stream.streams import all_taken_up, ledger, settled
 from tests.services.voting.conversations import voting_service
 from tests.stored import Connection
 

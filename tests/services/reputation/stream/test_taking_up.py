@@ -11,6 +11,7 @@ from libs.data.errors import Halted, Internal
 from services.reputation.stream.consumer import Consumer
 from tests.eventually import becomes_true
 from tests.services.petition.people import new_uuid
+from tests.services.reputation.ledgers import ledgers_add_up
 from tests.services.reputation.stream.streams import (
     PARTITION_OF,
     a_passing,
@@ -20,7 +21,6 @@ from tests.services.reputation.stream.streams import (
     checkpoints,
     consumer,
     ledger,
-    ledgers_add_up,
     settled,
     tell,
 )
