@@ -214,7 +214,7 @@ class Reputation(_message.Message):
     avg_recipient_rating: _builtins.str
     """Average of the stars received as a receiver; "0.00" without any."""
     reliability_score: _builtins.str
-    """How often food claimed was also confirmed, 0.00..99.99; "75.00" before anything is known."""
+    """How many of 100 holds of food end with the food fetched, 0.00..99.99; "75.00" before anything is known."""
     reported_incidents: _builtins.int
     """Incidents that others reported."""
     resolved_disputes: _builtins.int
@@ -239,7 +239,7 @@ class Reputation(_message.Message):
 
     @_builtins.property
     def last_activity_time(self) -> _timestamp_pb2.Timestamp:
-        """When the user last did something that is in the ledger, or joined or left a group."""
+        """When something last happened that is in the ledger, or the user joined or left a group."""
 
     @_builtins.property
     def updated_time(self) -> _timestamp_pb2.Timestamp:
