@@ -67,7 +67,6 @@ class Consumer:
         self._database = database
         self._poll = poll_seconds
         self._page_events = page_events
-        self._begun = False
         self._halted = False
         # By partition: since when, on this process's clock, something waits there.
         self._behind_since: dict[int, float] = {}
@@ -109,11 +108,11 @@ class Consumer:
             TallyError: of the page at work nothing was done, or (OutcomeUnknown) perhaps all; the next round finds out.
             Internal: a defect keeps a partition where it is; what could be done in the others was.
         """
-        if not self._begun:
-            await self._database.write(store.begin)
-            self._begun = True
         began = time.monotonic()
         seen = await self._database.read(store.look, PRIMARY)
+        if len(seen.places) < len(store.PARTITIONS):
+            await self._database.write(store.begin)
+            seen = await self._database.read(store.look, PRIMARY)
         self._behind_since = {place.partition: began - place.waiting for place in seen.places}
         if lost := [place for place in seen.places if place.cursor.xid >= seen.horizon]:
             log.error("event_stream_went_back", cursor=lost[0].cursor.xid, horizon=seen.horizon)

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from libs.data.errors import Halted, Internal
 from services.reputation.stream.consumer import Consumer
+from services.reputation.stream.store import PARTITIONS
 from tests.eventually import becomes_true
 from tests.services.petition.people import new_uuid
 from tests.services.reputation.ledgers import ledgers_add_up
@@ -89,6 +90,17 @@ async def test_setting_checkpoints_back_repeats_nothing(reading: Consumer, db: C
     await db.execute("UPDATE reputation.event_stream_checkpoints SET last_processed_id = '0-0'")
     assert await all_taken_up(reading) == 43
     assert {table: (await everything(db))[table] for table in tables} == before
+
+
+async def test_checkpoints_that_are_gone_are_set_up_again(reading: Consumer, db: Connection) -> None:
+    """By a consumer that runs, and nothing is repeated."""
+    user = new_uuid()
+    await tell(db, a_passing(submitter_id=user))
+    assert await all_taken_up(reading) == 1
+    await db.execute("DELETE FROM reputation.event_stream_checkpoints")
+    assert await all_taken_up(reading) == 1
+    assert reading.lag_seconds.keys() == set(PARTITIONS)
+    assert len(await ledger(db, user)) == 1
 
 
 async def test_two_consumers_share_the_partitions(database_url: str, db: Connection) -> None:
