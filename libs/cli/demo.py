@@ -85,6 +85,7 @@ async def play(
     from libs.cli.scenario.forum_checks import ForumChecks
     from libs.cli.scenario.groups import Analysing, told
     from libs.cli.scenario.market_checks import MarketChecks
+    from libs.cli.scenario.neighbors import NEIGHBORS, Neighbors
     from libs.cli.scenario.opinion_map import draw
     from libs.cli.scenario.sources import source
     from libs.cli.scenario.standing_checks import StandingChecks
@@ -122,6 +123,7 @@ async def play(
             await played.withdraw(bar("withdraw and come back", scenario.WITHDRAWALS + scenario.RETURNING))
             await market.flash_sale(bar("a flash sale", scenario_market.BUYERS))
             await market.restock(bar("wait for more", None))
+            await Neighbors(reputation, played.ledger).gather(bar("join a group", NEIGHBORS - 1))
             await market.share_food(bar("share food", None))
             advance = bar("find opinion groups", 1)
             analysis = await analysing.wait(played.ledger.conversation, analysed_before)
@@ -142,7 +144,10 @@ async def play(
             assert played.ledger.meal is not None
             votes = await forum_checks.compare(played.ledger.conversation)
             goods = await market_checks.sale(played.ledger.sale) + await market_checks.meal(played.ledger.meal)
-            reputations = await StandingChecks(reputation, aggregator).meal(played.ledger.meal)
+            assert played.ledger.gathering is not None
+            standing_checks = StandingChecks(reputation, aggregator)
+            reputations = await standing_checks.meal(played.ledger.meal)
+            reputations.append(await standing_checks.gathering(played.ledger.gathering))
     return DemoReport(
         acts=[to_report(act) for act in played.ledger.acts],
         petitions=compared,

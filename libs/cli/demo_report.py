@@ -85,7 +85,7 @@ def show(report: DemoReport) -> None:
     console.print()
     console.print(_others("limited goods", report.goods))
     console.print()
-    console.print(_others("reputation that followed", report.reputations))
+    console.print(_others("reputation and groups", report.reputations))
     console.print()
     console.print(_others(report.conversation, report.votes))
     console.print()

@@ -95,6 +95,8 @@ def test_the_demo_starts_the_stack_and_every_account_agrees(tally: Tally, export
     answered = {goods["what"]: goods["answered"] for goods in report["goods"]}
     assert (answered["coupons claimed"], answered["coupons left"]) == (90, 20)
     assert [answered[f"portions {what}"] for what in ("remaining", "held", "claimed")] == [0, 2, 6]
+    followed = {each["what"]: each["answered"] for each in report["reputations"]}
+    assert (acts["join a group"]["accepted"], followed["members of the group"], followed["food shared"]) == (12, 13, 6)
     assert report["conversation"] == "Benches, or none"
     assert (acts["import a conversation"]["sent"], acts["200 people vote"]["accepted"]) == (373, 200 * 8)
     assert (acts["write opinions"]["accepted"], acts["vote on what is new"]["accepted"]) == (40, 320)
@@ -116,7 +118,7 @@ def test_the_demo_starts_the_stack_and_every_account_agrees(tally: Tally, export
     assert (race["answered"], race["crossed_recorded"], race["reversed_recorded"]) == (760, 4, 1)
 
 
-def test_the_demo_prints_its_tables_without_a_terminal(tally: Tally) -> None:
+def test_the_demo_prints_its_tables_without_a_terminal_and_leaves_something_to_look_up(tally: Tally) -> None:
     elsewhere = tally.settings.state_dir / "elsewhere.svg"
     done = tally.run("demo", "--signers", "100", "--map", str(elsewhere))
     assert done.returncode == 0, done.stderr
@@ -127,6 +129,8 @@ def test_the_demo_prints_its_tables_without_a_terminal(tally: Tally) -> None:
     assert "every count equals its rows" in done.stdout
     assert "race past 250, 500, 750" in done.stdout
     assert "visible participants" in done.stdout
+    measured = tally.answer("perf-check", "--queries", "50", "--max-time", "200ms")["measured"]
+    assert [(each["queries"], each["failures"]) for each in measured] == [(50, {})] * 5
 
 
 def test_a_load_of_buyers_sells_what_there_is_and_no_more(tally: Tally) -> None:

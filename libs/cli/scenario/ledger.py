@@ -75,6 +75,14 @@ class Sale(Told):
 
 
 @dataclass(slots=True)
+class Gathering:
+    """A group as its members know it: the founder first."""
+
+    group_id: str
+    members: list[str]
+
+
+@dataclass(slots=True)
 class Meal(Told):
     """A food post as its giver and receivers know it: portions by where they are, exchanges by their receiver."""
 
@@ -119,6 +127,7 @@ class Ledger:
 
     petitions: list[Petition] = field(default_factory=list)
     sale: Sale | None = None
+    gathering: Gathering | None = None
     meal: Meal | None = None
     conversation: Conversation | None = None
     acts: list[Act] = field(default_factory=list)

@@ -19,7 +19,7 @@ from libs.cli.scenario.ledger import Act, Ledger, Meal, Sale
 
 BUYERS, STOCK = 500, 50
 WAITING, RESTOCKED = 40, 60
-HUNGRY, PORTIONS = 12, 8
+PORTIONS = 8
 
 
 class Market:
@@ -59,11 +59,15 @@ class Market:
             advance(answer.served_count)
 
     async def share_food(self, advance: Advance) -> None:
-        """Portions are held, confirmed, handed over and rated; some change their minds, and others get theirs."""
-        meal = self._ledger.meal = await self._post()
-        people = [str(uuid4()) for _ in range(HUNGRY)]
-        with acting(self._ledger, f"{HUNGRY} for {PORTIONS} portions") as act:
-            await each(act, people, self._hold, advance, HUNGRY)
+        """Portions are held, confirmed, handed over and rated; some change their minds, and others get theirs. One of the
+        group gives, the others want some; of what is given besides nobody takes any."""
+        gathering = self._ledger.gathering
+        assert gathering is not None
+        giver, *people = gathering.members
+        meal = self._ledger.meal = await self._post("Soup of the day", giver, gathering.group_id)
+        await self._post("Apples from the garden", giver, gathering.group_id)
+        with acting(self._ledger, f"{len(people)} for {PORTIONS} portions") as act:
+            await each(act, people, self._hold, advance, len(people))
         leaving = self._random.sample(sorted(meal.exchanges), 2)
         with acting(self._ledger, "change their minds") as act:
             await each(act, leaving, self._cancel, advance, 2)
@@ -114,12 +118,11 @@ class Market:
         sale.line[answer.place.position] = user_id
         sale.heard(answer.commit_token)
 
-    async def _post(self) -> Meal:
+    async def _post(self, title: str, giver_id: str, group_id: str) -> Meal:
         pickup = Timestamp()
         pickup.FromDatetime(datetime.now(UTC) + timedelta(hours=3))
-        giver_id = str(uuid4())
         post = resources.FoodPost(
-            title="Soup of the day", portions=PORTIONS, pickup_time=pickup, giver_id=giver_id, group_id=str(uuid4())
+            title=title, portions=PORTIONS, pickup_time=pickup, giver_id=giver_id, group_id=group_id
         )
         request = exchanges.CreateFoodPostRequest(food_post=post, request_id=str(uuid4()))
         answer = await self._exchanges.CreateFoodPost(request, timeout=DEADLINE)

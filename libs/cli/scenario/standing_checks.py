@@ -1,4 +1,4 @@
-"""Compares what a shared meal should have done for people's reputation with what their ledgers, and everybody else, say."""
+"""Compares who joined a group, and what a shared meal should have done for people's reputation, with what everybody says."""
 
 import asyncio
 import time
@@ -9,13 +9,15 @@ import grpc.aio
 from tally.aggregator.v1 import aggregator_pb2, aggregator_service_pb2
 from tally.aggregator.v1.aggregator_service_pb2_grpc import AggregatorServiceStub
 from tally.common.v1 import count_pb2
+from tally.reputation.v1 import group_service_pb2 as groups
 from tally.reputation.v1 import reputation_pb2 as resources
 from tally.reputation.v1 import reputation_service_pb2 as messages
+from tally.reputation.v1.group_service_pb2_grpc import GroupServiceStub
 from tally.reputation.v1.reputation_service_pb2_grpc import ReputationServiceStub
 
 from libs.cli.scenario.acting import DEADLINE
 from libs.cli.scenario.comparison import CountComparison
-from libs.cli.scenario.ledger import Meal
+from libs.cli.scenario.ledger import Gathering, Meal
 
 # Reputation follows the event stream: seconds until it must have.
 PATIENCE = 15.0
@@ -26,6 +28,7 @@ class StandingChecks:
 
     def __init__(self, reputation: grpc.aio.Channel, aggregator: grpc.aio.Channel) -> None:
         self._reputation: Any = ReputationServiceStub(reputation)
+        self._groups: Any = GroupServiceStub(reputation)
         self._aggregator: Any = AggregatorServiceStub(aggregator)
 
     async def meal(self, meal: Meal) -> list[CountComparison]:
@@ -59,6 +62,21 @@ class StandingChecks:
         )
         return [compared.judged() for compared in (shared, received, events)]
 
+    async def gathering(self, gathering: Gathering) -> CountComparison:
+        """Who is a member."""
+        group_id = gathering.group_id
+        group = (await self._groups.GetGroup(groups.GetGroupRequest(group_id=group_id), timeout=DEADLINE)).group
+        listing = groups.ListGroupMembersRequest(group_id=group_id, page_size=1_000)
+        members = (await self._groups.ListGroupMembers(listing, timeout=DEADLINE)).members
+        return CountComparison(
+            what="members of the group",
+            answered=len(gathering.members),
+            aggregator=await self._served("reputation.group_members", [group_id]),
+            counter=group.member_count,
+            rows=len(members),
+            disagreements=[] if {m.user_id for m in members} == {*gathering.members} else ["others are listed"],
+        ).judged()
+
     async def _when_written(self, people: list[str], events: int) -> dict[str, list[resources.ReputationEvent]]:
         """Everybody's ledger, once there are so many events in all, or when it has been waited for long enough."""
         give_up = time.monotonic() + PATIENCE
@@ -86,9 +104,9 @@ class StandingChecks:
         request = messages.VerifyReputationRequest(user_id=user_id)
         return bool((await self._reputation.VerifyReputation(request, timeout=DEADLINE)).consistent)
 
-    async def _served(self, counter: str, user_ids: list[str]) -> int:
+    async def _served(self, counter: str, resource_ids: list[str]) -> int:
         request = aggregator_service_pb2.BatchGetCountersRequest(
-            keys=[aggregator_pb2.CounterKey(counter=counter, resource_id=user_id) for user_id in user_ids],
+            keys=[aggregator_pb2.CounterKey(counter=counter, resource_id=each) for each in resource_ids],
             consistency=count_pb2.Consistency(primary=True),
         )
         answer = await self._aggregator.BatchGetCounters(request, timeout=DEADLINE)
