@@ -1,4 +1,4 @@
-"""Consumers of the event stream are killed in the middle of their work, over and over: every event has its effects once."""
+"""Consumers of the event stream are killed in the middle of their work, over and over: each event has its effects once (G7)."""
 
 import time
 import urllib.request

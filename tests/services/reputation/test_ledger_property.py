@@ -134,7 +134,7 @@ def _stored(committed: Committed[Recorded]) -> Any:
 
 @pytest.mark.parametrize("examples", [25, pytest.param(600, marks=[pytest.mark.heavy, pytest.mark.timeout(600)])])
 def test_any_interleaving_of_two_callers_replays_to_the_stored_score(scene: Scene, examples: int) -> None:
-    """G5, G10: what was acknowledged is there, once; chain, totals, sums of days and every counter agree."""
+    """G2, G5, G10: what was acknowledged is there, once; chain, totals, sums of days and every counter agree."""
 
     @seeded(chosen_seed())
     @settings(

@@ -1,4 +1,4 @@
-"""How late the stream is taken up is measured and kept, and nobody deletes what was not."""
+"""How late the stream is taken up is measured and kept, and nobody deletes what was not (G7)."""
 
 from datetime import timedelta
 from functools import partial

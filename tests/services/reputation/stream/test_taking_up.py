@@ -1,4 +1,4 @@
-"""Events of the stream go into ledgers, each once, whoever takes them up and however often."""
+"""Events of the stream go into ledgers, each once, whoever takes them up and however often (G7)."""
 
 import asyncio
 import uuid
