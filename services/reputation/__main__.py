@@ -31,7 +31,7 @@ async def compose(settings: ReputationSettings) -> AsyncIterator[Composition]:
             services=[
                 Registration(
                     add_ReputationServiceServicer_to_server,
-                    ReputationService(database, recording),
+                    ReputationService(database, recording, max_waiting=settings.reputation_max_queue),
                     reputation_service_pb2.DESCRIPTOR.services_by_name["ReputationService"],
                 ),
                 Registration(

@@ -12,7 +12,9 @@ class ReputationSettings(ServerSettings):
     database: DatabaseSettings = Field(default_factory=lambda: DatabaseSettings(database_role="tally_reputation"))
 
     reputation_max_batch: int = Field(default=512, ge=1, description="commands of one transaction")
-    reputation_max_queue: int = Field(default=20_000, ge=1, description="commands that may wait; more are refused")
+    reputation_max_queue: int = Field(
+        default=20_000, ge=1, description="commands, or lookups, that may wait; more are refused"
+    )
     reputation_refresh_seconds: float = Field(
         default=60.0, gt=0, description="what a refresh of the summary of groups may take"
     )

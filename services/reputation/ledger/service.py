@@ -24,12 +24,18 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ReputationService(ReputationServiceServicer):
-    """Ledgers and the scores that follow from them."""
+    """Ledgers and the scores that follow from them.
 
-    def __init__(self, database: Database, recording: Recording) -> None:
+    Args:
+        max_waiting: lookups that may wait; more are refused.
+    """
+
+    def __init__(self, database: Database, recording: Recording, *, max_waiting: int) -> None:
         self._database = database
         self._recording = recording
-        self._reputations: SharedReads[str, Record] = SharedReads(self._read, name="reputation.reputations")
+        self._reputations: SharedReads[str, Record] = SharedReads(
+            self._read, name="reputation.reputations", max_waiting=max_waiting
+        )
 
     async def RegisterUser(
         self, request: messages.RegisterUserRequest, context: Context

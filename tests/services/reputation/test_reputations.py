@@ -11,9 +11,10 @@ from tally.reputation.v1 import reputation_service_pb2 as messages
 from libs.data.database import Database
 from libs.data.settings import DatabaseSettings
 from services.reputation.ledger import store
+from tests.eventually import becomes_true
 from tests.servers import refusal, refused
 from tests.services.petition.people import new_uuid
-from tests.services.reputation.ledgers import Ledgers, ledgers_add_up
+from tests.services.reputation.ledgers import Ledgers, ledger_service, ledgers_add_up
 from tests.stored import Connection
 from tests.unit.reputation.archive import record
 
@@ -138,6 +139,33 @@ async def test_reads_that_arrive_together_are_answered_each_with_its_own(ledgers
             assert answer.said == ("NOT_FOUND", "USER_NOT_FOUND")
 
     await asyncio.gather(*map(reads, users), asks_for_nobody(), asks_for_nobody())
+
+
+WAITING = """
+SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+WHERE NOT granted AND d.datname = current_database()
+"""
+
+
+async def test_lookups_beyond_those_that_may_wait_are_refused(database_url: str, db: Connection) -> None:
+    """B3: those that wait are answered."""
+    async with ledger_service(database_url, reputation_max_queue=1) as ledgers:
+        users = [await ledgers.register() for _ in range(3)]
+        locked = db.transaction()
+        await locked.start()
+        await db.execute("LOCK TABLE reputation.user_global_reputation")
+        in_flight = asyncio.ensure_future(ledgers.reputation(users[0]))
+
+        async def is_read() -> bool:
+            return bool(await db.fetchval(WAITING))
+
+        await becomes_true(is_read)
+        asked = [ledgers.stub.GetReputation(messages.GetReputationRequest(user_id=user_id)) for user_id in users[1:]]
+        done, waiting = await asyncio.wait(map(asyncio.ensure_future, asked), return_when=asyncio.FIRST_COMPLETED)
+        assert [(await refused(call)).said for call in done] == [("RESOURCE_EXHAUSTED", "QUEUE_FULL")]
+        await locked.rollback()
+        assert {(await call).reputation.overall_score for call in waiting} == {"75.00"}
+        assert (await in_flight).overall_score == "75.00"
 
 
 async def leaders(ledgers: Ledgers, level: int = 0, sizes: Sequence[int] = (1000,)) -> list[tuple[str, str]]:

@@ -118,7 +118,7 @@ class ReputationServiceServicer:
 
     def GetReputation(self, request, context):
         """One user's reputation, as of a moment after the call arrived. Calls that arrive together share one read.
-        Reasons: USER_NOT_FOUND.
+        Reasons: USER_NOT_FOUND, QUEUE_FULL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

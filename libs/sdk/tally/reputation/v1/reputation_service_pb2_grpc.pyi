@@ -51,7 +51,7 @@ class ReputationServiceStub:
     """
     GetReputation: _grpc.UnaryUnaryMultiCallable[_reputation_service_pb2.GetReputationRequest, _reputation_service_pb2.GetReputationResponse]
     """One user's reputation, as of a moment after the call arrived. Calls that arrive together share one read.
-    Reasons: USER_NOT_FOUND.
+    Reasons: USER_NOT_FOUND, QUEUE_FULL.
     """
     BatchGetReputations: _grpc.UnaryUnaryMultiCallable[_reputation_service_pb2.BatchGetReputationsRequest, _reputation_service_pb2.BatchGetReputationsResponse]
     """The reputations of up to 1,000 users at once, all of one moment; one result an id, in order.
@@ -103,7 +103,7 @@ class ReputationServiceAsyncStub(ReputationServiceStub):
     """
     GetReputation: _aio.UnaryUnaryMultiCallable[_reputation_service_pb2.GetReputationRequest, _reputation_service_pb2.GetReputationResponse]  # type: ignore[assignment]
     """One user's reputation, as of a moment after the call arrived. Calls that arrive together share one read.
-    Reasons: USER_NOT_FOUND.
+    Reasons: USER_NOT_FOUND, QUEUE_FULL.
     """
     BatchGetReputations: _aio.UnaryUnaryMultiCallable[_reputation_service_pb2.BatchGetReputationsRequest, _reputation_service_pb2.BatchGetReputationsResponse]  # type: ignore[assignment]
     """The reputations of up to 1,000 users at once, all of one moment; one result an id, in order.
@@ -170,7 +170,7 @@ class ReputationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reputation_service_pb2.GetReputationResponse, _abc.Awaitable[_reputation_service_pb2.GetReputationResponse]]:
         """One user's reputation, as of a moment after the call arrived. Calls that arrive together share one read.
-        Reasons: USER_NOT_FOUND.
+        Reasons: USER_NOT_FOUND, QUEUE_FULL.
         """
 
     @_abc_1.abstractmethod
