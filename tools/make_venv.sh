@@ -55,7 +55,8 @@ trap 'rm -f "$uv_pin"' EXIT
 sed -n '/^uv==/,/^[a-z]/{/^uv==/p;/^ *--hash/p;}' "$requirements" | sed '$ s/ *\\$//' >"$uv_pin"
 pip install --quiet --require-hashes --no-deps --requirement "$uv_pin"
 
-if ! "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes --requirement "$requirements"; then
+# Compiled once: else every process of the stack and of the tests does it anew where Python may not write beside its sources.
+if ! "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes --requirement "$requirements"; then
   echo "uv could not install; trying pip with the same pins" >&2
   pip install --quiet --require-hashes --requirement "$requirements"
 fi
