@@ -132,14 +132,11 @@ def test_a_storm_of_terminated_connections_loses_no_acknowledged_claim_and_sells
     assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
 
 
-@pytest.mark.parametrize("seconds", [1.5, pytest.param(2.5, marks=pytest.mark.heavy)])
-def test_a_writer_that_stands_still_with_its_locks_sells_nothing_twice(
-    scene: Scene[ClaimsAttempt], seconds: float
-) -> None:
+def test_a_writer_that_stands_still_with_its_locks_sells_nothing_twice(scene: Scene[ClaimsAttempt]) -> None:
     """G1, G2, G4, G5, C10: a disk that is slow for one transaction, for longer than any time limit; it may go on after the
     service has given it up."""
     with scene.load() as callers:
-        stall_a_writer(scene.database_url, seconds)
+        stall_a_writer(scene.database_url, 2.5)
         history = scene.finish(callers)
     assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
 
