@@ -7,6 +7,7 @@ never quote the database driver.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 
@@ -32,6 +33,11 @@ class TallyError(Exception):
         twin = type(self).__new__(type(self), *self.args)
         twin.__dict__.update(self.__dict__)
         return twin
+
+
+def shown_time(moment: datetime) -> str:
+    """As errors tell it: in the form that JSON has for a Timestamp."""
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,12 @@ def split_time(time: datetime) -> tuple[int, int]:
     return since.days * 86_400 + since.seconds, since.microseconds
 
 
+def time_fields(time: datetime) -> dict[str, int]:
+    """A Timestamp's fields, for a message that is made of dictionaries."""
+    seconds, microseconds = split_time(time)
+    return {"seconds": seconds, "nanos": microseconds * 1000}
+
+
 def to_timestamp(time: datetime) -> Timestamp:
     seconds, microseconds = split_time(time)
     return Timestamp(seconds=seconds, nanos=microseconds * 1000)

@@ -12,7 +12,7 @@ from libs.data.ids import parse_id
 from libs.data.requests import Replay, first_answer
 from libs.rpc.counts import to_count
 from libs.rpc.status import to_proto
-from libs.rpc.times import split_time, to_datetime, to_timestamp
+from libs.rpc.times import time_fields, to_datetime, to_timestamp
 from services.petition import model
 from services.petition.store_reads import CountRead
 
@@ -82,12 +82,11 @@ def _co_sign_response(committed: Committed[model.Signed]) -> dict[str, Any]:
 
 
 def _co_sign(signature: model.Signature) -> dict[str, Any]:
-    seconds, microseconds = split_time(signature.signed_time)
     return {
         "petition_id": str(signature.petition_id),
         "user_id": str(signature.user_id),
         "ordinal": signature.ordinal,
-        "signed_time": {"seconds": seconds, "nanos": microseconds * 1000},
+        "signed_time": time_fields(signature.signed_time),
         "region_code": signature.region_code or "",
     }
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from libs.data.errors import AlreadyExists, FailedPrecondition, NotFound, PermissionDenied
+from libs.data.errors import AlreadyExists, FailedPrecondition, NotFound, PermissionDenied, shown_time
 from services.petition.model import State
 
 
@@ -32,7 +32,7 @@ class AlreadySigned(AlreadyExists):
     reason = "ALREADY_SIGNED"
 
     def __init__(self, petition_id: UUID, user_id: UUID, ordinal: int, signed_time: datetime) -> None:
-        signed = signed_time.isoformat().replace("+00:00", "Z")
+        signed = shown_time(signed_time)
         super().__init__(
             f"user {user_id} signed petition {petition_id} at {signed} as number {ordinal}",
             metadata={

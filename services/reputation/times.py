@@ -1,4 +1,4 @@
-"""Times as tables and errors have them. Columns without a zone are UTC."""
+"""Times as tables have them: columns without a zone are UTC."""
 
 from datetime import UTC, datetime
 
@@ -11,8 +11,3 @@ def aware(stored: datetime) -> datetime:
 def stored(moment: datetime) -> datetime:
     """For a column without a zone."""
     return moment.astimezone(UTC).replace(tzinfo=None)
-
-
-def shown(moment: datetime) -> str:
-    """In the form that JSON has for a Timestamp."""
-    return moment.isoformat().replace("+00:00", "Z")

@@ -11,7 +11,7 @@ from libs.data.errors import FieldViolation, InvalidInput, TallyError
 from libs.data.ids import new_id, parse_id
 from libs.data.requests import Replay, first_answer
 from libs.rpc.status import to_proto
-from libs.rpc.times import split_time, to_timestamp
+from libs.rpc.times import time_fields, to_timestamp
 from services.voting import model
 from services.voting.store_listings import Order
 
@@ -232,7 +232,6 @@ def to_opinions(opinions: Iterable[model.Opinion]) -> list[Any]:
 
 def _opinion(opinion: model.Opinion) -> dict[str, Any]:
     counts = opinion.counts
-    seconds, microseconds = split_time(opinion.created_time)
     return {
         "opinion_id": str(opinion.opinion_id),
         "conversation_id": str(opinion.conversation_id),
@@ -240,7 +239,7 @@ def _opinion(opinion: model.Opinion) -> dict[str, Any]:
         "body": opinion.body,
         "state": _OPINION_STATES[opinion.state],
         "counts": {"agrees": counts.agrees, "disagrees": counts.disagrees, "passes": counts.passes},
-        "created_time": {"seconds": seconds, "nanos": microseconds * 1000},
+        "created_time": time_fields(opinion.created_time),
         "group_votes": [
             {"group_id": group, "agrees": agrees, "disagrees": disagrees, "passes": passes}
             for group, agrees, disagrees, passes in opinion.group_votes

@@ -10,7 +10,7 @@ from tally.voting.v1 import voting_service_pb2 as messages
 from libs.data.errors import FieldViolation, InvalidInput, TallyError
 from libs.data.transaction import Record
 from libs.rpc.status import to_proto
-from libs.rpc.times import EPOCH, split_time, to_timestamp
+from libs.rpc.times import EPOCH, time_fields, to_timestamp
 from libs.rpc.validation import violations
 from services.voting.convert import CHOICES, VOTES
 from services.voting.model import Choice, ConversationCounts, OpinionState
@@ -124,13 +124,12 @@ def from_votes(votes: Iterable[Record]) -> messages.ExportConversationResponse:
     """Of opinions and people by external id, each with choice and time."""
     made = []
     for opinion, participant, choice, vote_time in votes:
-        seconds, microseconds = split_time(vote_time)
         made.append(
             {
                 "opinion_external_id": opinion,
                 "participant_external_id": participant,
                 "vote": VOTES[Choice(choice)],
-                "vote_time": {"seconds": seconds, "nanos": microseconds * 1000},
+                "vote_time": time_fields(vote_time),
             }
         )
     return messages.ExportConversationResponse(votes={"votes": made})  # type: ignore[arg-type]  # set inside the runtime

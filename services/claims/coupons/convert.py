@@ -11,7 +11,7 @@ from libs.data.database import Committed
 from libs.data.errors import TallyError
 from libs.data.ids import parse_id
 from libs.rpc.status import to_proto
-from libs.rpc.times import split_time, to_timestamp
+from libs.rpc.times import time_fields, to_timestamp
 from services.claims.coupons import model
 
 
@@ -47,12 +47,11 @@ def _claim_response(committed: Committed[model.Claimed]) -> dict[str, Any]:
 
 
 def _claim(claim: model.Claim) -> dict[str, Any]:
-    seconds, microseconds = split_time(claim.claimed_time)
     return {
         "coupon_name": claim.coupon_name,
         "user_id": str(claim.user_id),
         "ordinal": claim.ordinal,
-        "claimed_time": {"seconds": seconds, "nanos": microseconds * 1000},
+        "claimed_time": time_fields(claim.claimed_time),
     }
 
 

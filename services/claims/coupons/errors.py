@@ -1,8 +1,7 @@
 """What is refused of coupons, each with its reason."""
 
-from libs.data.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted
+from libs.data.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, shown_time
 from services.claims.coupons.model import Claim, Place
-from services.claims.times import shown
 
 
 class CouponNotFound(NotFound):
@@ -30,7 +29,7 @@ class AlreadyClaimed(AlreadyExists):
     reason = "ALREADY_CLAIMED"
 
     def __init__(self, claim: Claim) -> None:
-        claimed = shown(claim.claimed_time)
+        claimed = shown_time(claim.claimed_time)
         super().__init__(
             f"user {claim.user_id} claimed coupon {claim.coupon_name!r} at {claimed} as number {claim.ordinal}",
             metadata={"user_id": str(claim.user_id), "ordinal": str(claim.ordinal), "claimed_time": claimed},
@@ -41,7 +40,7 @@ class AlreadyWaiting(AlreadyExists):
     reason = "ALREADY_WAITING"
 
     def __init__(self, place: Place) -> None:
-        joined = shown(place.joined_time)
+        joined = shown_time(place.joined_time)
         super().__init__(
             f"user {place.user_id} waits for coupon {place.coupon_name!r} in place {place.position} since {joined}",
             metadata={"user_id": str(place.user_id), "position": str(place.position), "joined_time": joined},

@@ -2,9 +2,8 @@
 
 from uuid import UUID
 
-from libs.data.errors import AlreadyExists, FailedPrecondition, NotFound, PermissionDenied
+from libs.data.errors import AlreadyExists, FailedPrecondition, NotFound, PermissionDenied, shown_time
 from services.claims.exchanges.model import Exchange, Status
-from services.claims.times import shown
 
 
 class FoodPostNotFound(NotFound):
@@ -74,7 +73,7 @@ class HoldExpired(FailedPrecondition):
 
     def __init__(self, exchange: Exchange) -> None:
         super().__init__(
-            f"the hold of exchange {exchange.exchange_id} expired at {shown(exchange.hold_expire_time)}; "
+            f"the hold of exchange {exchange.exchange_id} expired at {shown_time(exchange.hold_expire_time)}; "
             "its portions went back"
         )
 

@@ -2,9 +2,8 @@
 
 from uuid import UUID
 
-from libs.data.errors import AlreadyExists, FailedPrecondition, NotFound, PermissionDenied
+from libs.data.errors import AlreadyExists, FailedPrecondition, NotFound, PermissionDenied, shown_time
 from services.reputation.groups.model import Membership
-from services.reputation.times import shown
 
 
 class NoGroupOfChat(NotFound):
@@ -27,7 +26,7 @@ class AlreadyAMember(AlreadyExists):
     reason = "ALREADY_A_MEMBER"
 
     def __init__(self, membership: Membership) -> None:
-        since = shown(membership.joined_time)
+        since = shown_time(membership.joined_time)
         super().__init__(
             f"user {membership.user_id} is {membership.role} of group {membership.group_id} since {since}",
             metadata={"role": membership.role.value, "joined_time": since},

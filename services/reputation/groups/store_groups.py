@@ -12,8 +12,9 @@ from libs.data.transaction import Record, Transaction
 from services.reputation.groups.errors import GroupExists, TrustLevelTooLow
 from services.reputation.groups.model import Change, Group, GroupType, Kind, Membership, NewGroup, Role
 from services.reputation.groups.store import insert_changes, note_activity
+from services.reputation.ledger.account import standing_of
 from services.reputation.ledger.errors import UserNotFound
-from services.reputation.ledger.levels import ALLOWANCES, Standing, TrustLevel
+from services.reputation.ledger.levels import ALLOWANCES, TrustLevel
 from services.reputation.times import aware, stored
 
 CREATIONS = Requests("reputation", "CreateGroup", Group)
@@ -82,6 +83,4 @@ async def create(tx: Transaction, new: NewGroup, request_id: UUID) -> Group | Re
 
 def level_now(user: Row) -> TrustLevel:
     """The level that holds of a locked user: one whose time of grace is over has fallen, whoever has noted that yet."""
-    demotion_time = aware(user["demotion_time"]) if user["demotion_time"] else None
-    standing = Standing(TrustLevel.of_word(user["trust_level"]), demotion_time)
-    return standing.at(user["locked_time"], SCORE.value_in(user)).level
+    return standing_of(user).at(user["locked_time"], SCORE.value_in(user)).level

@@ -52,10 +52,7 @@ class Account:
         self.score = SCORE.value_in(row)
         self.peak = _hundredths(row["peak_reputation"])
         self.event_count: int = row["event_count"]
-        demotion_time: datetime | None = row["demotion_time"]
-        self.standing = Standing(
-            TrustLevel.of_word(row["trust_level"]), aware(demotion_time) if demotion_time is not None else None
-        )
+        self.standing = standing_of(row)
         self.trend_base_score = _hundredths(row["trend_base_score"])
         self.trend_base_time = aware(row["trend_base_time"])
         self.updated_time = aware(row["reputation_updated_at"])
@@ -124,6 +121,12 @@ class Account:
 
     def _now(self, counter: Counter) -> int:
         return counter.value_in(self._row) + self.moved[counter]
+
+
+def standing_of(row: Mapping[str, Any]) -> Standing:
+    """As it was written last, from a row with the columns `trust_level` and `demotion_time`."""
+    demotion_time: datetime | None = row["demotion_time"]
+    return Standing(TrustLevel.of_word(row["trust_level"]), demotion_time and aware(demotion_time))
 
 
 def average(stars: int, ratings: int) -> int:

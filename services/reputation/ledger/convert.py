@@ -13,7 +13,7 @@ from libs.data.database import Committed
 from libs.data.ids import new_id, parse_id
 from libs.data.transaction import Record
 from libs.rpc.status import to_proto
-from libs.rpc.times import split_time, to_timestamp
+from libs.rpc.times import time_fields, to_timestamp
 from services.reputation.ledger import model
 from services.reputation.ledger.errors import UserNotFound
 from services.reputation.ledger.levels import ALLOWANCES, TrustLevel, level_of
@@ -118,7 +118,7 @@ def _event(event: model.LedgerEvent) -> dict[str, Any]:
         "stream_id": event.stream_id or "",
         "reverses_event_id": _text(event.reverses_event_id),
         "reversed_by_event_id": _text(event.reversed_by_event_id),
-        "created_time": _time(event.created_time),
+        "created_time": time_fields(event.created_time),
     }
 
 
@@ -171,11 +171,6 @@ def to_verification(verification: model.Verification) -> messages.VerifyReputati
 
 def _text(id_: UUID | None) -> str:
     return "" if id_ is None else str(id_)
-
-
-def _time(moment: datetime) -> dict[str, int]:
-    seconds, microseconds = split_time(moment)
-    return {"seconds": seconds, "nanos": microseconds * 1000}
 
 
 def _stored_time(time: datetime) -> dict[str, int]:

@@ -7,11 +7,10 @@ from libs.data.catalog.reputation import EVENTS, SCORE, USERS
 from libs.data.events import Event
 from libs.data.requests import Replay, Requests
 from libs.data.transaction import Record, Snapshot, Transaction
+from services.reputation.ledger.account import standing_of
 from services.reputation.ledger.errors import UserExists
-from services.reputation.ledger.levels import Standing, TrustLevel
 from services.reputation.ledger.model import FIRST_SCORE, NewUser, User
 from services.reputation.ledger.store import level_changed
-from services.reputation.times import aware
 
 REGISTRATIONS = Requests("reputation", "RegisterUser", User)
 
@@ -94,8 +93,7 @@ async def demote(tx: Transaction, user_ids: Sequence[UUID]) -> int:
     users = await tx.lock(USERS, user_ids)
     written: dict[UUID, dict[str, object]] = {}
     for user_id, row in users.rows.items():
-        demotion_time = row["demotion_time"]
-        before = Standing(TrustLevel.of_word(row["trust_level"]), demotion_time and aware(demotion_time))
+        before = standing_of(row)
         score = SCORE.value_in(row)
         after = before.at(row["locked_time"], score)
         if after is before:

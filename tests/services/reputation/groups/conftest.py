@@ -2,21 +2,10 @@
 
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from tests.services.reputation.groups.circle import Groups, groups_service
 from tests.stored import Connection
-
-
-@pytest.fixture
-async def db(database_url: str) -> AsyncIterator[Connection]:
-    """A superuser's connection, to look at what is stored and to break it."""
-    connection = await asyncpg.connect(database_url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 @pytest.fixture
