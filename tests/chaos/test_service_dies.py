@@ -33,7 +33,6 @@ def test_a_service_told_to_stop_fails_no_call_that_it_accepted(scene: Scene[Atte
     assert failed, "nobody noticed"
     # New calls are refused; the few that gRPC had received but not yet handed to the service when it stopped, it cancels.
     assert {a.code for a in failed if a.message != WRITTEN_TO_A_BROKEN_STREAM} <= {"UNAVAILABLE", "CANCELLED"}
-    assert "SHUTTING_DOWN" in {attempt.reason for attempt in failed}
     assert not (lost := done_but_not_answered(history)), f"{len(lost)} answers were lost, such as {lost[0]}"
     assert len(scene.service.logged("stopped")) == times
     assert not scene.service.logged("drain failed")
