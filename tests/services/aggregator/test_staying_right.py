@@ -197,8 +197,8 @@ async def test_news_that_come_while_a_value_is_being_read_are_not_lost(
     async with aggregator(database_url) as counters:
         reading = asyncio.create_task(counters.get(petition.petition_id))
         await was_read.wait()
-        await petitions.sign(petition.petition_id)
-        await followers[0].catch_up()
+        signed = await petitions.sign(petition.petition_id)
+        await reached(followers[0], signed.commit_token)
         gate.set()
         await reading
         assert await counters.value(petition.petition_id) == 1
