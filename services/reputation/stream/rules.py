@@ -1,6 +1,7 @@
 """What of the event stream goes into whose ledger: events to commands, without any input or output."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from libs.data.events import StoredEvent
@@ -12,6 +13,8 @@ Payload = Mapping[str, Any]
 
 # Opinions that everybody sees, in the words of their events.
 VISIBLE = frozenset({"unmoderated", "accepted"})
+# What takes back what an earlier state was.
+TAKEN_BACK_BY = {"opinion_accepted": "opinion_acceptance_withdrawn", "opinion_hidden": "opinion_restored"}
 RATED_AS = {"giver": "food_rated", "receiver": "recipient_rated"}
 
 # What an event is told to be about: the field that names the user, and the type of event in that user's ledger.
@@ -34,15 +37,21 @@ def _rated(told: Payload) -> Deeds:
     return [("rated_id", RATED_AS[told["rated_side"]])]
 
 
+def _made_of(state: str) -> str | None:
+    """What an opinion's state is in its author's ledger for as long as it lasts."""
+    if state not in VISIBLE:
+        return "opinion_hidden"
+    return "opinion_accepted" if state == "accepted" else None
+
+
 def _moderated(told: Payload) -> Deeds:
-    before, after = told["previous_state"], told["state"]
-    if before == after:  # marked as meta, or not any more
+    """However often a moderator changes his mind, an opinion is worth what its state is: what the state before was is taken
+    back first."""
+    before, after = _made_of(told["previous_state"]), _made_of(told["state"])
+    if before == after:  # such as marked as meta, or not any more
         return []
-    if after == "accepted":
-        return [("author_id", "opinion_accepted")]
-    if before in VISIBLE and after not in VISIBLE:
-        return [("author_id", "opinion_hidden")]
-    return []
+    deeds = (TAKEN_BACK_BY[before] if before else None, after)
+    return [("author_id", deed) for deed in deeds if deed]
 
 
 def _escalated(told: Payload) -> Deeds:
@@ -84,14 +93,28 @@ def to_commands(event: StoredEvent, partition: int) -> list[RecordEvent]:
                 group_id=_group(told),
                 related_exchange_id=parse_id(event.aggregate_id) if event.kind.startswith("exchange.") else None,
                 description=_description(event),
-                stream_id=f"{event.cursor.xid}-{event.cursor.position}",
+                stream_id=_stream_id(event, nth),
                 stream_partition=partition,
                 stars=stars,
             )
-            for user, event_type in _DEEDS[event.kind](told)
+            for (user, event_type), nth in _numbered(_DEEDS[event.kind](told))
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise NotUnderstood(f"{type(error).__name__}: {error}") from error
+
+
+def _numbered(deeds: Deeds) -> Iterator[tuple[tuple[str, str], int]]:
+    """Each deed, and its ordinal among those of its user."""
+    seen: Counter[str] = Counter()
+    for deed in deeds:
+        seen[deed[0]] += 1
+        yield deed, seen[deed[0]]
+
+
+def _stream_id(event: StoredEvent, nth: int) -> str:
+    """One has one effect on a user, so a second effect of an event has an id of its own."""
+    told = f"{event.cursor.xid}-{event.cursor.position}"
+    return told if nth == 1 else f"{told}/{nth}"
 
 
 def _group(told: Payload) -> UUID | None:

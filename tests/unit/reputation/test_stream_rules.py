@@ -57,26 +57,40 @@ def test_a_rating_goes_by_its_stars_to_the_side_that_was_rated(
     assert command.stars == stars
 
 
+WORTH = {"unmoderated": 0, "accepted": 50, "moved": -100, "hidden": -100, "deleted": -100}
+
+
 @pytest.mark.parametrize(
-    ("before", "after", "event_type"),
+    ("before", "after", "deeds"),
     [
-        ("unmoderated", "accepted", "opinion_accepted"),
-        ("hidden", "accepted", "opinion_accepted"),
-        ("unmoderated", "hidden", "opinion_hidden"),
-        ("accepted", "moved", "opinion_hidden"),
-        ("moved", "hidden", ""),
-        ("accepted", "unmoderated", ""),
-        ("hidden", "unmoderated", ""),
-        ("accepted", "accepted", ""),
-        ("hidden", "hidden", ""),
+        ("unmoderated", "accepted", ["opinion_accepted"]),
+        ("unmoderated", "hidden", ["opinion_hidden"]),
+        ("accepted", "unmoderated", ["opinion_acceptance_withdrawn"]),
+        ("accepted", "moved", ["opinion_acceptance_withdrawn", "opinion_hidden"]),
+        ("hidden", "unmoderated", ["opinion_restored"]),
+        ("hidden", "accepted", ["opinion_restored", "opinion_accepted"]),
+        ("moved", "hidden", []),
+        ("accepted", "accepted", []),
+        ("hidden", "hidden", []),
     ],
 )
-def test_moderation_counts_where_an_opinion_is_accepted_or_goes_out_of_sight(
-    before: str, after: str, event_type: str
+def test_moderation_takes_back_what_an_opinion_was_and_counts_what_it_is(
+    before: str, after: str, deeds: list[str]
 ) -> None:
     found = in_ledgers("opinion.moderated", MODERATION | {"previous_state": before, "state": after})
-    impact = {"opinion_accepted": 50, "opinion_hidden": -100}
-    assert found == ([(AUTHOR, event_type, impact[event_type])] if event_type else [])
+    assert [(user, event_type) for user, event_type, _ in found] == [(AUTHOR, deed) for deed in deeds]
+
+
+@pytest.mark.parametrize("before", WORTH)
+@pytest.mark.parametrize("after", WORTH)
+def test_however_it_came_to_its_state_an_opinion_is_worth_the_same(before: str, after: str) -> None:
+    found = in_ledgers("opinion.moderated", MODERATION | {"previous_state": before, "state": after})
+    assert sum(impact for _, _, impact in found) == WORTH[after] - WORTH[before]
+
+
+def test_two_effects_of_one_event_on_one_user_have_ids_of_their_own() -> None:
+    commands = to_commands(event("opinion.moderated", MODERATION | {"previous_state": "hidden"}), 0)
+    assert [command.stream_id for command in commands] == ["77-3", "77-3/2"]
 
 
 def test_a_command_says_what_it_comes_from() -> None:

@@ -66,8 +66,15 @@ async def test_moderation_goes_into_the_ledger_of_an_opinions_author(
             voting.MODERATION_ACTION_MARK_META,
             voting.MODERATION_ACTION_HIDE,
             voting.MODERATION_ACTION_RESTORE,
+            voting.MODERATION_ACTION_ACCEPT,
         ):
             await conversations.moderate(opinion, action)
     await settled(db)
-    assert await all_taken_up(reading) == 4
-    assert await ledger(db, author) == [("opinion_accepted", 50, 7550), ("opinion_hidden", -100, 7450)]
+    assert await all_taken_up(reading) == 5
+    assert await ledger(db, author) == [
+        ("opinion_accepted", 50, 7550),
+        ("opinion_acceptance_withdrawn", -50, 7500),
+        ("opinion_hidden", -100, 7400),
+        ("opinion_restored", 100, 7500),
+        ("opinion_accepted", 50, 7550),
+    ]
