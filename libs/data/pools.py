@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -22,6 +23,9 @@ if TYPE_CHECKING:  # generic in the stubs only
 else:
     Connection = asyncpg.pool.PoolConnectionProxy
     _Base = asyncpg.Connection
+
+# Tasks that nobody waits for must be referred to, or they may be collected.
+_giving_back: set[asyncio.Task[None]] = set()
 
 
 class _PooledConnection(_Base):
@@ -96,7 +100,10 @@ async def acquire(
     try:
         yield connection
     finally:
-        await _release(pool, connection)
+        # What was done on it is done: nobody waits the turns of the event loop that giving it back takes.
+        giving_back = asyncio.create_task(_release(pool, connection), context=Context())
+        _giving_back.add(giving_back)
+        giving_back.add_done_callback(_giving_back.discard)
 
 
 async def _release(pool: "asyncpg.Pool[Record]", connection: Connection) -> None:
