@@ -37,6 +37,8 @@ MODULES = {
     "aggregator": ["services.aggregator"],
 }
 
+ALL = [name for name, row in ROWS.items() if not row.by_name]
+
 
 def main() -> None:
     options = _options()
@@ -67,7 +69,11 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.load.bench", description=__doc__)
-    parser.add_argument("--rows", default="", help=f"comma separated, of: {','.join(ROWS)}; all when left out")
+    parser.add_argument(
+        "--rows",
+        default="",
+        help=f"comma separated, of: {','.join(ROWS)}; all but {','.join(sorted(ROWS.keys() - set(ALL)))} when left out",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of one row in one round")
     parser.add_argument("--callers", type=int, default=64, help="concurrent ones, where a row has no number of its own")
@@ -85,7 +91,7 @@ def _options() -> argparse.Namespace:
     if options.quick:
         options.rounds, options.seconds, options.signers = 2, 1.0, min(options.signers, 100_000)
     options.memory_first = options.memory_first or options.memory // 10
-    options.rows = options.rows.split(",") if options.rows else [] if options.memory else list(ROWS)
+    options.rows = options.rows.split(",") if options.rows else [] if options.memory else ALL
     if unknown := [name for name in options.rows if name not in ROWS]:
         parser.error(f"no such row: {', '.join(unknown)}")
     if find_spec("services.aggregator.__main__") is None:

@@ -162,6 +162,8 @@ class Bench:
                 return [new_import()]
             case "large":
                 return self._stage.votes.of_large(self._servers["voting"].address)
+            case "huge":
+                return [self._stage.votes.huge(self._servers["voting"].address)]
             case "newest" | "top" | "controversial" | "group":
                 return self._stage.votes.listings(row.data, self._servers["voting"].address)
             case "users":

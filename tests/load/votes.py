@@ -11,6 +11,7 @@ from tests.services.voting.recount import DIFFERING
 
 OPINIONS, GROUPS, SOME = 50, 5, 200
 LARGE = GeneratedConversation("https://tally.example/large", opinions=19_000, votes=113_000, people=5_000)
+HUGE = GeneratedConversation("https://tally.example/huge", opinions=20_000, votes=2_000_000, people=33_000)
 
 TEXTBOOK_VOTES = """
 CREATE TABLE textbook.conversations (conversation_id uuid PRIMARY KEY, vote_count integer NOT NULL DEFAULT 0)
@@ -98,16 +99,18 @@ class Votes:
 
     def large(self, address: str) -> str:
         """A conversation at the size of the largest known, analysed, imported when first asked for."""
-        there = "SELECT FROM voting.conversations WHERE conversation_id = %s"
-        if self._connection.execute(there, [LARGE.conversation_id]).fetchone() is None:
-            self.empty()
-            import_conversation(address, LARGE.pieces())
+        if self._import(LARGE, address):
             for statement in (STATISTICS, GROUP_OPINIONS):
                 arguments = {"conversation": LARGE.conversation_id, "last": GROUPS - 1}
                 self._connection.execute(statement.encode(), arguments)
-            self._connection.execute("VACUUM (ANALYZE)")
-            self._connection.execute("CHECKPOINT")
+            self._settle()
         return LARGE.conversation_id
+
+    def huge(self, address: str) -> str:
+        """An opinion of a conversation of two million votes, imported when first asked for."""
+        if self._import(HUGE, address):
+            self._settle()
+        return self.opinions(HUGE.conversation_id)[0]
 
     def of_large(self, address: str) -> list[str]:
         """Some opinions of the large conversation."""
@@ -132,6 +135,19 @@ class Votes:
     def differing(self, conversation_id: str) -> list[Any]:
         """Every counter of the conversation, its opinions and its people that differs from its rows."""
         return self._recounting.execute(DIFFERING.encode(), [conversation_id]).fetchall()
+
+    def _import(self, conversation: GeneratedConversation, address: str) -> bool:
+        """Whether it had to be imported; nothing else is there then."""
+        there = "SELECT FROM voting.conversations WHERE conversation_id = %s"
+        if self._connection.execute(there, [conversation.conversation_id]).fetchone() is not None:
+            return False
+        self.empty()
+        import_conversation(address, conversation.pieces())
+        return True
+
+    def _settle(self) -> None:
+        self._connection.execute("VACUUM (ANALYZE)")
+        self._connection.execute("CHECKPOINT")
 
     def _opinions(self, statement: str) -> list[str]:
         self.empty()
