@@ -248,9 +248,9 @@ def empty_database_url(postgres_server: psycopg.Connection, postgres_url: str) -
         yield url
 
 
-@pytest.fixture
-def empty_postgres_cluster() -> Iterator[Cluster]:
-    """A running cluster of the test's own that it may kill; its database `tally` is empty."""
+@contextlib.contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    """A cluster while the context is open; its database `tally` is empty."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     state = session_folder() / f"cluster-{worker}-{next(_cluster_numbers)}"
     cluster = new_cluster(state)
@@ -260,6 +260,13 @@ def empty_postgres_cluster() -> Iterator[Cluster]:
     finally:
         cluster.destroy()
         remove_home(state)
+
+
+@pytest.fixture
+def empty_postgres_cluster() -> Iterator[Cluster]:
+    """A running cluster of the test's own that it may kill; its database `tally` is empty."""
+    with running_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Iterator
 
 import grpc.aio
 import psycopg
@@ -34,6 +35,7 @@ from services.voting.__main__ import compose as compose_voting
 from services.voting.settings import VotingSettings
 from tests.deploy.manifests import ROOT
 from tests.eventually import becomes_true
+from tests.postgres import running_cluster
 from tests.servers import channel_to, quick
 
 SUPERUSER = "postgres"
@@ -54,16 +56,17 @@ def as_login(cluster: Cluster, login: str, database: str) -> str:
     return cluster.url(database).replace(f"//{SUPERUSER}@", f"//{login}@")
 
 
-@pytest.fixture
-def deployed(empty_postgres_cluster: Cluster) -> Cluster:
+@pytest.fixture(scope="module")
+def deployed() -> Iterator[Cluster]:
     """A cluster set up by the document's statements, and migrated by the login that is there for it."""
     administrator, migration = documented_sql()
-    run(empty_postgres_cluster.url("postgres"), "DROP DATABASE tally")
-    run(empty_postgres_cluster.url("postgres"), administrator)
-    owner = as_login(empty_postgres_cluster, "tally_migration", "tally")
-    run(owner, migration)
-    upgrade(owner)
-    return empty_postgres_cluster
+    with running_cluster() as cluster:
+        run(cluster.url("postgres"), "DROP DATABASE tally")
+        run(cluster.url("postgres"), administrator)
+        owner = as_login(cluster, "tally_migration", "tally")
+        run(owner, migration)
+        upgrade(owner)
+        yield cluster
 
 
 async def test_services_work_with_logins_that_have_nothing_but_their_role(deployed: Cluster) -> None:
