@@ -9,10 +9,10 @@ from tally.reputation.v1.reputation_service_pb2_grpc import add_ReputationServic
 
 from libs.data.database import Database
 from libs.rpc.server import Composition, Registration, run
-from services.reputation.groups.joining import Joining
+from services.reputation.groups.joining import membership_lane
 from services.reputation.groups.refreshing import Refreshing
 from services.reputation.groups.service import GroupService
-from services.reputation.ledger.recording import Recording
+from services.reputation.ledger.recording import ledger_lane
 from services.reputation.ledger.service import ReputationService
 from services.reputation.settings import ReputationSettings
 from services.reputation.stream.consumer import consuming
@@ -25,8 +25,8 @@ async def compose(settings: ReputationSettings) -> AsyncIterator[Composition]:
         Refreshing.open(settings) as refreshing,
         consuming(database, settings),
     ):
-        recording = Recording(database, settings)
-        joining = Joining(database, settings)
+        recording = ledger_lane(database, settings)
+        joining = membership_lane(database, settings)
         yield Composition(
             services=[
                 Registration(

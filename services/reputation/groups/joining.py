@@ -1,27 +1,19 @@
-"""Changes of memberships, on their way into shared transactions and back."""
+"""The one way to change memberships: everybody who joins, leaves or gets a role meets in one lane, in order of arrival."""
 
-from libs.data.database import Committed, Database
+from libs.data.database import Database
 from libs.data.group_commit import GroupCommit
 from services.reputation.groups import store
 from services.reputation.groups.model import Changed, Command
 from services.reputation.settings import ReputationSettings
 
+Joining = GroupCommit[Command, Changed]
 
-class Joining:
-    """Takes commands on and answers each after its commit."""
 
-    def __init__(self, database: Database, settings: ReputationSettings) -> None:
-        self._lane: GroupCommit[Command, Changed] = GroupCommit(
-            database,
-            store.change_memberships,
-            name="reputation.groups",
-            max_batch=settings.reputation_max_batch,
-            max_queue=settings.reputation_max_queue,
-        )
-
-    async def drain(self) -> None:
-        """Refuses what comes from now on and waits until everything taken on is answered."""
-        await self._lane.drain()
-
-    async def do(self, command: Command) -> Committed[Changed]:
-        return await self._lane.submit(command)
+def membership_lane(database: Database, settings: ReputationSettings) -> Joining:
+    return GroupCommit(
+        database,
+        store.change_memberships,
+        name="reputation.groups",
+        max_batch=settings.reputation_max_batch,
+        max_queue=settings.reputation_max_queue,
+    )

@@ -71,11 +71,11 @@ class GroupService(GroupServiceServicer):
         )
 
     async def JoinGroup(self, request: messages.JoinGroupRequest, context: Context) -> messages.JoinGroupResponse:
-        changed = await self._joining.do(convert.to_join(request))
+        changed = await self._joining.submit(convert.to_join(request))
         return messages.JoinGroupResponse(**convert.to_changed(changed), member_count=changed.value.change.member_count)
 
     async def LeaveGroup(self, request: messages.LeaveGroupRequest, context: Context) -> messages.LeaveGroupResponse:
-        changed = await self._joining.do(convert.to_leave(request))
+        changed = await self._joining.submit(convert.to_leave(request))
         return messages.LeaveGroupResponse(
             **convert.to_changed(changed), member_count=changed.value.change.member_count
         )
@@ -83,7 +83,7 @@ class GroupService(GroupServiceServicer):
     async def SetGroupRole(
         self, request: messages.SetGroupRoleRequest, context: Context
     ) -> messages.SetGroupRoleResponse:
-        changed = await self._joining.do(convert.to_set_role(request))
+        changed = await self._joining.submit(convert.to_set_role(request))
         return messages.SetGroupRoleResponse(**convert.to_changed(changed))
 
     async def SetSharingMode(

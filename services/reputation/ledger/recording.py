@@ -1,27 +1,19 @@
-"""Events and reversals, on their way into shared transactions and back."""
+"""The one way into ledgers: events and reversals of everybody meet in one lane, in order of arrival."""
 
-from libs.data.database import Committed, Database
+from libs.data.database import Database
 from libs.data.group_commit import GroupCommit
 from services.reputation.ledger import store
 from services.reputation.ledger.model import Command, Recorded
 from services.reputation.settings import ReputationSettings
 
+Recording = GroupCommit[Command, Recorded]
 
-class Recording:
-    """Takes commands on and answers each after its commit."""
 
-    def __init__(self, database: Database, settings: ReputationSettings) -> None:
-        self._lane: GroupCommit[Command, Recorded] = GroupCommit(
-            database,
-            store.record_and_reverse,
-            name="reputation.ledger",
-            max_batch=settings.reputation_max_batch,
-            max_queue=settings.reputation_max_queue,
-        )
-
-    async def drain(self) -> None:
-        """Refuses what comes from now on and waits until everything taken on is answered."""
-        await self._lane.drain()
-
-    async def do(self, command: Command) -> Committed[Recorded]:
-        return await self._lane.submit(command)
+def ledger_lane(database: Database, settings: ReputationSettings) -> Recording:
+    return GroupCommit(
+        database,
+        store.record_and_reverse,
+        name="reputation.ledger",
+        max_batch=settings.reputation_max_batch,
+        max_queue=settings.reputation_max_queue,
+    )

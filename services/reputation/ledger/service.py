@@ -83,13 +83,13 @@ class ReputationService(ReputationServiceServicer):
     async def RecordReputationEvent(
         self, request: messages.RecordReputationEventRequest, context: Context
     ) -> messages.RecordReputationEventResponse:
-        committed = await self._recording.do(convert.to_record(request))
+        committed = await self._recording.submit(convert.to_record(request))
         return messages.RecordReputationEventResponse(**convert.to_recorded(committed))
 
     async def ReverseReputationEvent(
         self, request: messages.ReverseReputationEventRequest, context: Context
     ) -> messages.ReverseReputationEventResponse:
-        committed = await self._recording.do(convert.to_reverse(request))
+        committed = await self._recording.submit(convert.to_reverse(request))
         return messages.ReverseReputationEventResponse(**convert.to_recorded(committed))
 
     async def VerifyReputation(

@@ -12,7 +12,7 @@ from libs.data.settings import DatabaseSettings
 from services.reputation.ledger import store_users
 from services.reputation.ledger.errors import GroupNotFound, UserNotFound
 from services.reputation.ledger.model import Recorded
-from services.reputation.ledger.recording import Recording
+from services.reputation.ledger.recording import ledger_lane
 from services.reputation.settings import ReputationSettings
 from tests.services.reputation.ledgers import ledgers_add_up
 from tests.stored import Connection
@@ -33,7 +33,7 @@ async def some_users(database: Database, number: int) -> list[UUID]:
 
 async def test_those_that_wait_share_a_transaction_and_each_is_told_its_own(database: Database, db: Connection) -> None:
     """G10: in order of arrival, whatever is refused in between; a caller that is alone goes at once."""
-    lane = Recording(database, ReputationSettings())
+    lane = ledger_lane(database, ReputationSettings())
     one, other = await some_users(database, 2)
     commands = [
         record(user_id=one),
@@ -42,7 +42,7 @@ async def test_those_that_wait_share_a_transaction_and_each_is_told_its_own(data
         record(user_id=one, group_id=uuid4()),
         record(user_id=one, impact=-5_00),
     ]
-    outcomes = await asyncio.gather(*(lane.do(command) for command in commands), return_exceptions=True)
+    outcomes = await asyncio.gather(*(lane.submit(command) for command in commands), return_exceptions=True)
     kinds = [type(outcome) for outcome in outcomes]
     assert kinds == [Committed, UserNotFound, Committed, GroupNotFound, Committed]
     done = [outcome for outcome in outcomes if isinstance(outcome, Committed)]
@@ -54,10 +54,10 @@ async def test_those_that_wait_share_a_transaction_and_each_is_told_its_own(data
 
 async def test_what_the_database_refuses_fails_alone(database: Database, db: Connection) -> None:
     """G1: nothing of it is stored, and everything of the others is."""
-    lane = Recording(database, ReputationSettings())
+    lane = ledger_lane(database, ReputationSettings())
     (user_id,) = await some_users(database, 1)
     commands = [record(user_id=user_id, stars=9 if n == 5 else None) for n in range(12)]
-    outcomes = await asyncio.gather(*(lane.do(command) for command in commands), return_exceptions=True)
+    outcomes = await asyncio.gather(*(lane.submit(command) for command in commands), return_exceptions=True)
     assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Internal)] == [5]
     told = [outcome.value for outcome in outcomes if isinstance(outcome, Committed)]
     assert [recorded.event.sequence for recorded in told if isinstance(recorded, Recorded)] == list(range(1, 12))
@@ -66,13 +66,13 @@ async def test_what_the_database_refuses_fails_alone(database: Database, db: Con
 
 async def test_a_full_queue_refuses_and_a_drained_lane_takes_nothing_on(database: Database) -> None:
     """G1: what was taken on is answered."""
-    lane = Recording(database, ReputationSettings(reputation_max_queue=3))
+    lane = ledger_lane(database, ReputationSettings(reputation_max_queue=3))
     (user_id,) = await some_users(database, 1)
-    taken = [asyncio.ensure_future(lane.do(record(user_id=user_id))) for _ in range(5)]
+    taken = [asyncio.ensure_future(lane.submit(record(user_id=user_id))) for _ in range(5)]
     await asyncio.sleep(0)
     await lane.drain()
     outcomes = await asyncio.gather(*taken, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [Committed] * 3 + [ResourceExhausted] * 2
     with pytest.raises(Unavailable) as caught:
-        await lane.do(record(user_id=user_id))
+        await lane.submit(record(user_id=user_id))
     assert caught.value.reason == "SHUTTING_DOWN"

@@ -24,7 +24,7 @@ from libs.data.settings import DatabaseSettings
 from services.reputation.ledger import store_reads, store_users
 from services.reputation.ledger.effects import EFFECTS
 from services.reputation.ledger.model import Command, Recorded, ReverseEvent
-from services.reputation.ledger.recording import Recording
+from services.reputation.ledger.recording import Recording, ledger_lane
 from services.reputation.settings import ReputationSettings
 from tests.seeds import chosen_seed
 from tests.services.reputation.ledgers import ledgers_add_up
@@ -72,7 +72,7 @@ async def a_scene(runner: asyncio.Runner, database_url: str) -> AsyncIterator[Sc
     opening = DatabaseSettings(database_url=database_url, database_role="tally_reputation")
     db = await asyncpg.connect(database_url)
     async with Database.open(opening) as one, Database.open(opening) as other:
-        lanes = [Recording(database, ReputationSettings()) for database in (one, other)]
+        lanes = [ledger_lane(database, ReputationSettings()) for database in (one, other)]
         yield Scene(runner, [one, other], lanes, db)
     await db.close()
 
@@ -116,12 +116,12 @@ async def one_caller(lane: Recording, batches: Sequence[Any], users: Sequence[UU
     done = 0
     for batch in batches:
         commands = commands_of(batch, users, recorded)
-        outcomes = await asyncio.gather(*(lane.do(command) for command in commands), return_exceptions=True)
+        outcomes = await asyncio.gather(*(lane.submit(command) for command in commands), return_exceptions=True)
         for command, outcome in zip(commands, outcomes, strict=True):
             assert isinstance(outcome, Committed | TallyError), outcome
             if isinstance(outcome, Committed):
                 done += 1
-                again = await lane.do(command)
+                again = await lane.submit(command)
                 assert again.value == Recorded(_stored(outcome), replayed=True)
     return done
 
@@ -171,11 +171,11 @@ def test_caps_do_not_depend_on_the_order_in_which_two_callers_come(scene: Scene)
             for user_id, pattern in zip(users, ("together", "one first", "backwards"), strict=True):
                 events = [[record(impact, type_, user_id) for type_, impact in some] for some in (one, other)]
                 if pattern == "together":
-                    await asyncio.gather(*(scene.lanes[n].do(event) for n in range(2) for event in events[n]))
+                    await asyncio.gather(*(scene.lanes[n].submit(event) for n in range(2) for event in events[n]))
                 else:
                     order = [event for some in events for event in some][:: -1 if pattern == "backwards" else 1]
                     for event in order:
-                        await scene.lanes[0].do(event)
+                        await scene.lanes[0].submit(event)
             scores = await scene.db.fetch(
                 f"SELECT DISTINCT overall_score FROM {USERS.name} WHERE user_id = ANY($1::uuid[])", users
             )
