@@ -2,12 +2,17 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from tally.reputation.v1 import group_service_pb2 as messages
 
+from libs.data.database import Committed
 from libs.data.errors import Halted
+from services.reputation.groups.model import Refreshed
+from services.reputation.groups.refreshing import Refreshing
 from services.reputation.jobs import JOBS
+from tests.eventually import becomes_true
 from tests.servers import refused
 from tests.services.operations.working import job_context, job_named
 from tests.services.petition.people import new_uuid
@@ -35,6 +40,7 @@ RATING = """
 INSERT INTO claims.ratings (food_id, exchange_id, rater_id, rated_id, stars, comment, request_id, created_at)
 VALUES ($1, $2, gen_random_uuid(), gen_random_uuid(), $3, '', gen_random_uuid(), now())
 """
+NO_REFRESH_ENDS = "SELECT FROM reputation.group_activity_refresh FOR UPDATE"
 
 
 async def offered(db: Connection, group_id: str, days_ago: int = 0) -> str:
@@ -133,20 +139,35 @@ async def test_a_repeated_refresh_is_answered_as_the_first(groups: Groups, db: C
 
 
 async def test_those_who_ask_at_once_share_refreshes_and_see_what_was_there_before_they_asked(
-    groups: Groups, db: Connection, database_url: str
+    groups: Groups, db: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R6: two processes wait for each other; in each all but the first share one."""
+    """R6: two processes wait for each other; in each, those who ask while a refresh is in flight share the next."""
+    refresh, asked = Refreshing.refresh, 0
+
+    async def counted(self: Refreshing, request_id: UUID) -> Committed[Refreshed]:
+        nonlocal asked
+        asked += 1
+        return await refresh(self, request_id)
+
+    async def all_asked() -> bool:
+        return asked == 50
+
+    monkeypatch.setattr(Refreshing, "refresh", counted)
     async with groups_service(database_url, db) as others:
         group = await groups.create()
         asked_at = await db.fetchval("SELECT clock_timestamp()")
-        callers = [*[groups] * 25, *[others] * 25]
-        answers = await asyncio.gather(*(caller.stub.RefreshGroupActivity(a_refresh()) for caller in callers))
+        async with db.transaction():
+            await db.execute(NO_REFRESH_ENDS)
+            callers = [*[groups] * 25, *[others] * 25]
+            calls = [asyncio.ensure_future(caller.stub.RefreshGroupActivity(a_refresh())) for caller in callers]
+            await becomes_true(all_asked, within=30.0)
+        answers = await asyncio.gather(*calls)
     times = {answer.refreshed_time.ToDatetime(tzinfo=UTC) for answer in answers}
     assert 1 <= len(times) <= 4
     assert min(times) >= asked_at
     assert not any(answer.replayed for answer in answers)
-    asked = messages.GetGroupActivityRequest(group_id=group.group_id)
-    assert (await groups.stub.GetGroupActivity(asked)).activity.active_members == 1
+    about = messages.GetGroupActivityRequest(group_id=group.group_id)
+    assert (await groups.stub.GetGroupActivity(about)).activity.active_members == 1
 
 
 async def test_a_job_refreshes_the_summary_and_may_be_done_twice(
