@@ -41,12 +41,14 @@ def kill_backend(database_url: str) -> None:
     psutil.Process(backend[0]).kill()
 
 
-def storm(cluster: Cluster, database_url: str, seconds: float) -> int:
-    """Cuts every connection of the service every 50 ms, in the middle of whatever it does; answers how many were."""
+def storm(cluster: Cluster, database_url: str, seconds: float, at_least: int, noticed: Callable[[], bool]) -> None:
+    """Cuts every connection of the service every 50 ms, in the middle of whatever it does, for that long, and on until so
+    many were cut and it was noticed."""
     terminated = 0
     with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        begun = time.monotonic()
+        while time.monotonic() < begun + seconds or terminated < at_least or not noticed():
+            assert time.monotonic() < begun + seconds + 30.0, f"{terminated} connections were cut, and nobody noticed"
             cut = connection.execute(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
                 "WHERE datname = %s AND application_name = 'tally'",
@@ -55,7 +57,6 @@ def storm(cluster: Cluster, database_url: str, seconds: float) -> int:
             assert cut is not None
             terminated += cut[0]
             time.sleep(0.05)
-    return terminated
 
 
 def stand_still(cluster: Cluster, seconds: float) -> None:
