@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 
-async def becomes_true(condition: Callable[[], Awaitable[object]], within: float = 10.0) -> None:
+async def becomes_true(condition: Callable[[], Awaitable[object]], within: float = 30.0) -> None:
     """Waits until a condition holds; fails when it does not in time (seconds)."""
     deadline = time.monotonic() + within
     while not await condition():

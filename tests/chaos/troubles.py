@@ -78,9 +78,9 @@ def stopped(processes: list[psutil.Process]) -> Iterator[None]:
             process.send_signal(signal.SIGCONT)
 
 
-def stall_a_writer(database_url: str, seconds: float) -> None:
+def stall_a_writer(database_url: str, seconds: float, noticed: Callable[[], bool]) -> None:
     """One backend stands still in the middle of a transaction, as over a page that the disk does not bring, and keeps its
-    locks."""
+    locks, for that long and until it was noticed."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         give_up = time.monotonic() + 30.0
         while True:
@@ -89,6 +89,7 @@ def stall_a_writer(database_url: str, seconds: float) -> None:
                 with stopped([psutil.Process(found[0])]):
                     if connection.execute(f"{IN_TRANSACTION} AND pid = %s", found).fetchone():
                         time.sleep(seconds)
+                        wait_until(noticed)
                         return
             assert time.monotonic() < give_up, "nobody was ever seen in a transaction"
 
