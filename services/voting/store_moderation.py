@@ -90,6 +90,7 @@ async def moderate(tx: Transaction, moderation: Moderation, request_id: UUID) ->
         payload = _payload(moderation, opinion) | {
             "action": moderation.action.value,
             "previous_state": opinion.state.value,
+            "previous_state_imported": await _is_imported(tx, opinion),
             "state": state.value,
             "previous_meta": opinion.meta,
             "meta": meta,
@@ -100,6 +101,21 @@ async def moderate(tx: Transaction, moderation: Moderation, request_id: UUID) ->
     # Without the text, which deleting the opinion shall leave nowhere.
     await MODERATIONS.record(tx, request_id, replace(answer, opinion=replace(answer.opinion, body="")))
     return answer
+
+
+# Only opinions that were imported ask for it, so the conversation's rows are few enough to go through.
+WAS_MODERATED = """
+SELECT EXISTS (SELECT FROM voting.moderation
+               WHERE conversation_id = $1 AND opinion_id = $2 AND moderation_action = ANY($3::text[]))
+"""
+
+
+async def _is_imported(tx: Transaction, opinion: Opinion) -> bool:
+    """Whether an opinion came with the state it has: no event has told of it."""
+    if opinion.state is OpinionState.UNMODERATED or not opinion.external_id:
+        return False
+    actions = [action.value for action in RESULT]
+    return not await tx.fetchval(WAS_MODERATED, opinion.conversation_id, opinion.opinion_id, actions)
 
 
 async def _with_body(tx: Transaction, replay: Replay[Moderated]) -> Replay[Moderated]:

@@ -45,9 +45,10 @@ def _made_of(state: str) -> str | None:
 
 
 def _moderated(told: Payload) -> Deeds:
-    """However often a moderator changes his mind, an opinion is worth what its state is: what the state before was is taken
-    back first."""
-    before, after = _made_of(told["previous_state"]), _made_of(told["state"])
+    """However often moderators change their minds, an opinion is worth what its state is: what the state before was is taken
+    back first, unless the opinion was imported with it and it never counted."""
+    imported = told.get("previous_state_imported", False)
+    before, after = None if imported else _made_of(told["previous_state"]), _made_of(told["state"])
     if before == after:  # such as marked as meta, or not any more
         return []
     deeds = (TAKEN_BACK_BY[before] if before else None, after)
@@ -76,7 +77,7 @@ KINDS = tuple(_DEEDS)
 
 
 def to_commands(event: StoredEvent, partition: int) -> list[RecordEvent]:
-    """What the event is in the ledgers of those it concerns: nothing, or one command each.
+    """What the event is in the ledgers of those it concerns: nothing, or some commands.
 
     Raises:
         NotUnderstood: it does not say whom it concerns, or how.

@@ -5,6 +5,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from tally.voting.v1 import transfer_pb2 as transfer
+from tally.voting.v1 import voting_pb2 as resources
+from tally.voting.v1 import voting_service_pb2 as messages
 
 from tests.servers import refusal, refused
 from tests.services.voting.conversations import AGREE, DISAGREE, PASS, Conversations, three, totals
@@ -58,6 +60,33 @@ async def test_what_is_imported_is_counted_under_ids_that_follow_from_those_it_h
     assert rows[0]["author_id"] == uuid5(conversation_id, "participant:7") and rows[0]["created_time"] == LONG_AGO
     cast = await db.fetch("SELECT user_id, vote, vote_time FROM voting.votes WHERE vote = -1")
     assert [tuple(row) for row in cast] == [(uuid5(conversation_id, "participant:2"), -1, LONG_AGO)]
+
+
+async def test_moderating_says_whether_an_opinion_was_imported_with_the_state_it_had(
+    voting: Conversations, db: Connection
+) -> None:
+    answer = await import_all(voting, SOME)
+    hidden = resources.Opinion(
+        conversation_id=answer.conversation_id,
+        opinion_id=str(uuid5(UUID(answer.conversation_id), "opinion:2")),
+    )
+    for action in (
+        messages.MODERATION_ACTION_MARK_META,
+        messages.MODERATION_ACTION_RESTORE,
+        messages.MODERATION_ACTION_HIDE,
+        messages.MODERATION_ACTION_RESTORE,
+    ):
+        await voting.moderate(hidden, action)
+    told = await db.fetch("""
+        SELECT payload->>'previous_state' AS before, payload->>'previous_state_imported' AS imported
+        FROM operations.events WHERE kind = 'opinion.moderated' ORDER BY xid, position
+    """)
+    assert [tuple(row) for row in told] == [
+        ("hidden", "true"),
+        ("hidden", "true"),
+        ("unmoderated", "false"),
+        ("hidden", "false"),
+    ]
 
 
 async def test_importing_again_changes_nothing_and_says_so(voting: Conversations, db: Connection) -> None:

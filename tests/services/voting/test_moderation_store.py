@@ -124,6 +124,7 @@ async def test_the_event_tells_who_moderated_whose_opinion_how_and_why(forum: Fo
         "reason": "Off topic",
         "action": "move",
         "previous_state": "unmoderated",
+        "previous_state_imported": False,
         "state": "moved",
         "previous_meta": False,
         "meta": False,

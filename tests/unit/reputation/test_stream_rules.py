@@ -88,6 +88,19 @@ def test_however_it_came_to_its_state_an_opinion_is_worth_the_same(before: str, 
     assert sum(impact for _, _, impact in found) == WORTH[after] - WORTH[before]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "deeds"),
+    [
+        ("hidden", "unmoderated", []),
+        ("hidden", "accepted", ["opinion_accepted"]),
+        ("accepted", "hidden", ["opinion_hidden"]),
+    ],
+)
+def test_a_state_that_an_opinion_was_imported_with_is_not_taken_back(before: str, after: str, deeds: list[str]) -> None:
+    payload = MODERATION | {"previous_state": before, "state": after, "previous_state_imported": True}
+    assert [event_type for _, event_type, _ in in_ledgers("opinion.moderated", payload)] == deeds
+
+
 def test_two_effects_of_one_event_on_one_user_have_ids_of_their_own() -> None:
     commands = to_commands(event("opinion.moderated", MODERATION | {"previous_state": "hidden"}), 0)
     assert [command.stream_id for command in commands] == ["77-3", "77-3/2"]
