@@ -9,7 +9,7 @@ from services.operations.store_upkeep import prune_events
 from services.reputation.stream import store
 from services.reputation.stream.consumer import Consumer
 from tests.services.petition.people import new_uuid
-from tests.services.reputation.stream.streams import a_passing, all_taken_up, an_exchange, checkpoints, tell
+from tests.services.reputation.stream.streams import a_passing, all_taken_up, an_exchange, checkpoints, settled, tell
 from tests.stored import Connection
 
 LATE = 90.0
@@ -66,6 +66,7 @@ async def test_what_was_not_taken_up_is_not_pruned(reading: Consumer, database_u
     await reading.round()
     await tell(db, *(an_exchange() for _ in range(30)))
     await tell(db, *(an_exchange() for _ in range(30)))
+    await settled(db)
     await db.execute(AGE)
     await db.execute("UPDATE operations.job_cursor SET xid = pg_snapshot_xmin(pg_current_snapshot())")
     operations = DatabaseSettings(database_url=database_url, database_role="tally_operations")
