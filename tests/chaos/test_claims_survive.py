@@ -110,11 +110,7 @@ def test_a_deadlock_in_mid_burst_loses_no_acknowledged_claim_and_sells_nothing_t
 ) -> None:
     """G1, G2, G4, G5, C10: a real one, with somebody who locks coupons in the opposite order; the transaction that Postgres
     ends for it, with everybody's claims in it, is run again."""
-    repeated = len(scene.service.logged("transaction_repeated"))
-
-    def met() -> bool:
-        return len(scene.service.logged("transaction_repeated")) > repeated
-
+    met = scene.service.logs_more("transaction_repeated")
     with scene.load() as callers:
         cross_locks(scene.database_url, LOCK_A_COUPON, sorted(scene.plan.resources), met)
         scene.finish(callers)
@@ -125,15 +121,9 @@ def test_a_storm_of_terminated_connections_loses_no_acknowledged_claim_and_sells
     scene: Scene[ClaimsAttempt], seconds: float
 ) -> None:
     """G1, G2, G4, G5, C10: every connection is cut every 50 ms, those that end holds and tell what is sold out, too."""
-    refused = len(scene.service.logged("database_error"))
+    noticed = scene.service.logs_more("database_error")
     with scene.load() as callers:
-        storm(
-            scene.cluster,
-            scene.database_url,
-            seconds,
-            at_least=6,
-            noticed=lambda: len(scene.service.logged("database_error")) > refused,
-        )
+        storm(scene.cluster, scene.database_url, seconds, at_least=6, noticed=noticed)
         history = scene.finish(callers)
     assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
 
@@ -141,9 +131,9 @@ def test_a_storm_of_terminated_connections_loses_no_acknowledged_claim_and_sells
 def test_a_writer_that_stands_still_with_its_locks_sells_nothing_twice(scene: Scene[ClaimsAttempt]) -> None:
     """G1, G2, G4, G5, C10: a disk that is slow for one transaction, for longer than any time limit; it may go on after the
     service has given it up."""
-    failed = len(scene.service.logged("database_error"))
+    noticed = scene.service.logs_more("database_error")
     with scene.load() as callers:
-        stall_a_writer(scene.database_url, 2.5, lambda: len(scene.service.logged("database_error")) > failed)
+        stall_a_writer(scene.database_url, 2.5, noticed)
         scene.finish(callers)
 
 
@@ -163,8 +153,7 @@ def test_a_coupon_locked_from_outside_for_too_long_is_answered_and_nothing_of_it
     """G1, G2, G4, C10: callers are told that nothing was stored instead of waiting for ever, and claiming goes on after."""
     with scene.load() as callers, psycopg.connect(scene.database_url) as outsider:
         outsider.execute(LOCK_A_COUPON, scene.plan.resources[:1])
-        refused = len(scene.service.logged("database_error"))
-        wait_until(lambda: len(scene.service.logged("database_error")) >= refused + 2)
+        wait_until(scene.service.logs_more("database_error", 2))
         outsider.rollback()
         history = scene.finish(callers)
     assert "DATABASE_UNAVAILABLE" in {attempt.reason for attempt in history}

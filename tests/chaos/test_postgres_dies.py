@@ -38,15 +38,9 @@ def test_a_storm_of_terminated_connections_loses_no_acknowledged_signature(
     scene: Scene[Attempt], seconds: float
 ) -> None:
     """G1, G2, G5: every connection of the service is cut every 50 ms, in the middle of whatever it does."""
-    refused = len(scene.service.logged("database_error"))
+    noticed = scene.service.logs_more("database_error")
     with scene.load() as callers:
-        storm(
-            scene.cluster,
-            scene.database_url,
-            seconds,
-            at_least=11,
-            noticed=lambda: len(scene.service.logged("database_error")) > refused,
-        )
+        storm(scene.cluster, scene.database_url, seconds, at_least=11, noticed=noticed)
         history = scene.finish(callers)
     assert {attempt.reason for attempt in history} & DATABASE_TROUBLE, "nobody noticed"
 
@@ -66,8 +60,7 @@ def test_a_row_locked_from_outside_for_too_long_is_answered_and_forgotten(scene:
         outsider.execute(
             "SELECT FROM petition.petition_submissions WHERE petition_id = %s FOR UPDATE", scene.plan.resources[:1]
         )
-        refused = len(scene.service.logged("database_error"))
-        wait_until(lambda: len(scene.service.logged("database_error")) >= refused + 2)
+        wait_until(scene.service.logs_more("database_error", 2))
         outsider.rollback()
         history = scene.finish(callers)
     assert "DATABASE_UNAVAILABLE" in {attempt.reason for attempt in history}

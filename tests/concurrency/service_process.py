@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -127,6 +127,11 @@ class ServiceProcess:
         needle = f'"{event}"'.encode()
         lines = [line for line in self.log.read_bytes().splitlines() if needle in line and line.startswith(b"{")]
         return [entry for line in lines if (entry := orjson.loads(line)).get("event") == event]
+
+    def logs_more(self, event: str, lines: int = 1) -> Callable[[], bool]:
+        """Asks whether there are so many more log lines of the event than by now."""
+        before = len(self.logged(event))
+        return lambda: len(self.logged(event)) >= before + lines
 
 
 @contextmanager
